@@ -1,0 +1,319 @@
+"""The ``porism`` command.
+
+The options of a stage are its settings, so they are read from its settings class; only the command that was asked for
+is imported, which keeps ``porism --help`` fast.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal
+
+import typer
+
+from porism import __version__, console
+from porism.errors import PorismError, RecipeError, nearest
+
+__all__ = ["main"]
+
+_STAGES = {
+    "problems": (
+        "Any data set → problem records.",
+        "SOURCE",
+        "porism problems gsm8k --split test --limit 10 --output test.jsonl",
+    ),
+    "solve": (
+        "Problems × strategy × engine → graded attempts.",
+        "STRATEGY",
+        "porism solve cot --input test.jsonl --output runs/cot",
+    ),
+    "curate": (
+        "Keep or drop records, with a reason for each.",
+        "STEP",
+        "porism curate correct --input runs/cot --output kept.jsonl",
+    ),
+    "train": (
+        "Train a model on rows of records.",
+        "METHOD",
+        "porism train sft --input kept.jsonl --output runs/sft --lr 2e-4",
+    ),
+    "evaluate": (
+        "Accuracy with intervals, by set and group.",
+        "",
+        "porism evaluate --input runs/cot --output runs/cot-metrics",
+    ),
+    "compare": (
+        "Two runs on the same problems: what changed.",
+        "",
+        "porism compare --before runs/a --after runs/b --output runs/ab",
+    ),
+}
+"""Verb → help, what its parts are called, an example. Kept here so that ``--help`` imports no verb."""
+
+_DEFAULT_PARTS = {"solve": "direct"}
+
+
+def main() -> None:
+    """Run the command line; end with 0, 2 (the user's mistake), 1 (ours) or 130 (stopped)."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        arguments = _as_flags(sys.argv[1:])
+        _app(arguments)(args=arguments, standalone_mode=False)
+    except PorismError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Stopped. The same command goes on from here.", 130)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        _fail(
+            f"{error.filename or 'writing'}: {_DISK[error.errno]} What is finished stays; the same command goes on.", 2
+        )
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(error.format_message(), 2)
+
+
+_DISK = {
+    errno.ENOSPC: "no space left on the device. Free some, or choose another output folder.",
+    errno.EDQUOT: "the disk quota is used up. Free some space, or choose another output folder.",
+    errno.EACCES: "permission denied. Choose a path that you may write to.",
+    errno.EPERM: "not permitted. Choose a path that you may write to.",
+    errno.EROFS: "the file system is read-only. Choose another output folder.",
+    errno.ENOTDIR: "a part of this path is a file, not a folder. Choose another path.",
+    errno.EISDIR: "expected a file, found a folder. Choose another path.",
+}
+
+
+def _fail(message: str, code: int) -> None:
+    console.notice(f"porism: {message}")
+    sys.exit(code)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    del signal_number, frame
+    raise KeyboardInterrupt
+
+
+def _as_flags(arguments: Sequence[str]) -> list[str]:
+    """``key=value`` for a stage as the flag ``--key=value``; ``run`` takes its overrides as they are."""
+    if not arguments or arguments[0] not in _STAGES:
+        return list(arguments)
+    verb, *rest = arguments
+    if (
+        verb in _DEFAULT_PARTS
+        and rest
+        and rest[0] not in ("-h", "--help")
+        and (rest[0].startswith("-") or _pair(rest[0]))
+    ):
+        rest = [_DEFAULT_PARTS[verb], *rest]
+    return [verb, *(f"--{pair[0]}={pair[1]}" if (pair := _pair(argument)) else argument for argument in rest)]
+
+
+def _pair(argument: str) -> tuple[str, str] | None:
+    """``key=value`` as flag name and value; None for anything else."""
+    name, equals, value = argument.partition("=")
+    return (name.replace("_", "-"), value) if equals and name.isidentifier() else None
+
+
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    """The application, with the options of the one stage that ``arguments`` ask for."""
+    app = typer.Typer(
+        help="Make a language model a better reasoner, and prove that it is.",
+        epilog="Start with: porism run recipes/quickstart/recipe.yaml",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.callback()(_root)
+    for name, command in (("run", _run), ("report", _report), ("pull", _pull), ("export", _export)):
+        app.command(name)(command)
+    for verb, (text, parts, example) in _STAGES.items():
+        asked = bool(arguments) and arguments[0] == verb
+        if not parts:
+            app.command(verb, help=text, epilog=f"Example: {example}")(_command(verb, "") if asked else _unused)
+            continue
+        group = typer.Typer(help=f"{text} Parts: {parts}.", epilog=f"Example: {example}", no_args_is_help=True)
+        app.add_typer(group, name=verb)
+        if asked:
+            _add_parts(group, verb, example, arguments[1] if len(arguments) > 1 else "")
+    return app
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"porism {__version__}")
+        raise typer.Exit
+
+
+def _unused() -> None:
+    """Stands for a command that was not asked for."""
+
+
+def _add_parts(group: typer.Typer, verb: str, example: str, wanted: str) -> None:
+    """One command a part; options only for the part that is wanted."""
+    from porism import find, pipeline
+
+    package = pipeline.parts_package(verb)
+    known = find.names(package)
+    wanted = wanted.replace("-", "_") if ":" not in wanted else wanted
+    for part in known:
+        text = find.summary(package, part)
+        group.command(part.replace("_", "-"), help=text, epilog=f"Example: {example}")(
+            _command(verb, part) if part == wanted else _unused
+        )
+    if ":" in wanted:
+        group.command(wanted, help="Code of your own.")(_command(verb, wanted))
+    elif wanted and not wanted.startswith("_") and wanted not in known:
+        raise RecipeError(f"porism {verb}: no part {wanted!r}.{nearest(wanted, known)} Known: {', '.join(known)}.")
+
+
+def _command(verb: str, part: str) -> Callable[..., None]:
+    """A function whose parameters are the stage's settings, for typer to read."""
+    from porism import pipeline
+
+    fields = pipeline.settings_class(verb, part, _engine_of(_as_flags(sys.argv[1:]))).model_fields
+
+    def command(**given: Any) -> None:
+        output = given.pop("output")
+        values = {
+            name: _parsed(fields[name].annotation, value) for name, value in given.items() if value not in (None, [])
+        }
+        manifest = pipeline.execute(pipeline.prepare(verb, part, values), output)
+        console.notice(f"{output}: {', '.join(f'{count:,} {name}' for name, count in manifest.counts.items())}")
+        _show(Path(output))
+
+    parameters = [_parameter(name, field.annotation, _help(field)) for name, field in fields.items()]
+    parameters.append(_parameter("output", str, "where to write: a folder, or a .jsonl file", required=True))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _engine_of(arguments: Sequence[str]) -> dict[str, str]:
+    """The engine that is asked for, since its settings are options too."""
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--engine" and (equals or at + 1 < len(arguments)):
+            return {"engine": value if equals else arguments[at + 1]}
+    return {}
+
+
+def _parameter(name: str, kind: Any, text: str, *, required: bool = False) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    listed = getattr(kind, "__origin__", None) is list
+    annotation: Any = str if required else list[str] | None if listed else str | None
+    default: Any = inspect.Parameter.empty if required else None
+    option = typer.Option(flag, help=text, show_default=False, metavar=_type_name(kind))
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, option]
+    )
+
+
+def _type_name(kind: Any) -> str:
+    """A setting's type as a person reads it: ``int``, ``full|lora``, ``str …``."""
+    inside = getattr(kind, "__args__", ())
+    origin = getattr(kind, "__origin__", None)
+    if origin is Literal:
+        return "|".join(map(str, inside))
+    if origin is list:
+        return f"{_type_name(inside[0])} …"
+    if origin is dict:
+        return "yaml"
+    if inside:
+        return _type_name(inside[0])
+    return str(getattr(kind, "__name__", kind))
+
+
+def _help(field: Any) -> str:
+    text = field.description or ""
+    if field.is_required():
+        return f"{text} (required)"
+    return text if field.default in (None, "", []) else f"{text} (default: {field.default})"
+
+
+def _parsed(kind: Any, value: str | list[str]) -> Any:
+    """A flag's text as the value that the setting's type expects."""
+    from porism.recipe import scalar
+
+    if isinstance(value, list):
+        items = [item for text in value for item in (text.strip("[]").split(",") if "," in text else [text])]
+        return [item.strip() if kind == list[str] else scalar(item) for item in items]
+    return value if kind is str else scalar(value)
+
+
+def _show(output: Path) -> None:
+    """Print the table of a measurement or comparison."""
+    if (output / "metrics.json").is_file() or (output / "comparison.json").is_file():
+        from porism.evaluate import tables
+
+        tables.show(output)
+
+
+def _run(
+    recipe: Annotated[str, typer.Argument(help="the recipe, a YAML file")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="stage.key=value or key=value")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe with every default, and stop.")] = False,
+    runs: Annotated[str, typer.Option(help="The folder in which the run's own folder stands.")] = "runs",
+) -> None:
+    """Run a recipe: every stage in order, going on where an earlier run stopped. Ends with a report.
+
+    Example: porism run recipes/quickstart/recipe.yaml train.lr=1e-4 --dry-run
+    """
+    from porism import pipeline
+
+    if dry_run:
+        print(pipeline.dry_run(recipe, overrides or []), end="")
+        return
+    folder = pipeline.run(recipe, overrides or [], runs)
+    _report([str(folder)])
+
+
+def _report(runs: Annotated[list[str], typer.Argument(help="folders of finished runs")]) -> None:
+    """Write report.html into each run's folder and print its table.
+
+    Example: porism report runs/quickstart
+    """
+    from porism.evaluate import report, tables
+
+    for run in runs:
+        page = report.write(Path(run))
+        for folder in sorted(Path(run).glob("*-compare*")):
+            tables.show(folder)
+        print(f"Report: {page}")
+
+
+def _pull(
+    model: Annotated[str, typer.Argument(help="an alias such as smollm2-135m, or a folder")],
+    to: Annotated[str | None, typer.Option(help="Also put a copy into this folder.")] = None,
+) -> None:
+    """Fetch a model into the cache, check it, and print its folder.
+
+    Example: porism pull smollm2-135m --to models/smol
+    """
+    from porism.models.pull import pull
+
+    print(pull(model, to))
+
+
+def _export(
+    model: Annotated[str, typer.Argument(help="an alias or a folder, such as a training stage's model")],
+    to: Annotated[str, typer.Option(help="The folder to write.")],
+) -> None:
+    """Write a model as plain safetensors, its adapter merged in.
+
+    Example: porism export runs/quickstart/6-train-sft/model --to models/mine
+    """
+    from porism.models.load import merge
+
+    print(merge(model, to))

@@ -1,0 +1,85 @@
+"""Curation: each step keeps or drops records, and says why it dropped one.
+
+A step is a module with ``curate(records, *, …) -> Iterator[tuple[Record, str]]``: every record that came in, in order,
+with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from porism import recipe, store
+from porism.errors import DataError
+from porism.find import find
+from porism.records import Record
+
+__all__ = ["PARTS", "Settings", "inputs", "run", "settings"]
+
+PARTS = "porism.curate"
+_CHUNK = 1_000
+
+
+class Settings(recipe.Settings):
+    """Settings of every ``porism curate STEP``."""
+
+    input: Annotated[list[str], Field(description="records: files or stage folders")]
+
+
+def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
+    """The settings of a step.
+
+    Raises:
+        RecipeError: no such step.
+    """
+    del values
+    return recipe.settings_of(find(PARTS, part, "curate"), Settings)
+
+
+def inputs(part: str, settings: Settings) -> dict[str, str]:
+    """Hashes of the records, and of the files that the step itself reads."""
+    listing = getattr(sys.modules.get(find(PARTS, part, "curate").__module__), "files", None)
+    own = recipe.bind(listing, settings)() if listing else []
+    return store.hashes([*(store.locate(path) for path in settings.input), *own])
+
+
+def run(part: str, settings: Settings, out: store.Output) -> None:
+    """Keep or drop every record.
+
+    Raises:
+        DataError: no record came in, or none was kept.
+    """
+    total = sum(1 for path in settings.input for _ in store.rows(store.locate(path)))
+    if not total:
+        raise DataError(f"{', '.join(settings.input)}: no records in the input.")
+    step: Callable[[Iterable[Record]], Iterator[tuple[Record, str]]] = recipe.bind(
+        find(PARTS, part, "curate"), settings
+    )
+    decisions = enumerate(step(chain.from_iterable(store.read(path) for path in settings.input)))
+
+    def work(chunk: range) -> Iterator[store.Placed]:
+        """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
+        for at, (record, reason) in decisions:
+            if at in chunk:
+                yield store.Placed(at, record, reason)
+            if at == chunk[-1]:
+                return
+
+    chunks = [range(start, min(start + _CHUNK, total)) for start in range(0, total, _CHUNK)]
+    out.process(chunks, work, title=f"curate {part}")
+    out.counts.update(_reasons(out))
+    if not out.counts["records"]:
+        raise DataError(f"curate {part} dropped all {total} records. See {out.dropped} for the reasons.")
+
+
+def _reasons(out: store.Output) -> Counter[str]:
+    """How often each reason was given, up to its colon."""
+    if not out.dropped.is_file():
+        return Counter()
+    return Counter(f"dropped: {row['reason'].partition(':')[0]}" for _, row in store.rows(out.dropped))

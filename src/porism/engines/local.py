@@ -1,0 +1,185 @@
+"""Generation in this process with transformers' ``generate``, batched, prompts of like length together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+from pydantic import Field
+
+from porism.engines import Reply, Request, Sample, Sampling
+from porism.models.load import Dtype, Loaded, choose_dtype, choose_threads, load
+from porism.prompts.render import encode
+from porism.records import content_id
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LogitsProcessorList
+
+__all__ = ["Local", "start"]
+
+
+class _Row(NamedTuple):
+    request: int
+    sample: int
+    ids: list[int]
+
+
+class Local:
+    """An engine on a model in memory.
+
+    A row's result depends on its own prompt, settings and seed: greedy decoding takes the arg max, and sampling
+    draws from a generator of its own. Batches are planned from the requests alone. In float32 a row is the same
+    whatever shares its batch, up to rounding in the last bits; the same requests in the same order always make
+    the same batches.
+
+    Args:
+        loaded: model and tokenizer.
+        batch_size: most rows in one batch.
+    """
+
+    def __init__(self, loaded: Loaded, batch_size: int = 64) -> None:
+        self.model = loaded.fingerprint
+        self._network, self._tokenizer = loaded.model, loaded.tokenizer
+        self._batch_size = batch_size
+        self._context = int(getattr(loaded.model.config, "max_position_embeddings", 0) or 2**30)
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer every request, in order; one that does not fit the model's context gets an error, not an answer."""
+        prompts = [encode(self._tokenizer, request.messages) for request in requests]
+        rows = [
+            _Row(index, sample, ids)
+            for index, (request, ids) in enumerate(zip(requests, prompts, strict=True))
+            for sample in range(request.n)
+        ]
+        samples: dict[tuple[int, int], Sample] = {}
+        fitting = []
+        for row in rows:
+            limit = self._context - requests[row.request].sampling.max_tokens
+            if len(row.ids) > limit:
+                reason = f"the prompt has {len(row.ids)} tokens, but the context and max_tokens leave room for {limit}"
+                samples[row.request, row.sample] = Sample(text="", finish="error", error=reason)
+            else:
+                fitting.append(row)
+        for sampling, batch in self._plan(requests, fitting):
+            answers = self._run(sampling, batch, [requests[row.request].seed for row in batch])
+            samples.update({(row.request, row.sample): answer for row, answer in zip(batch, answers, strict=True)})
+        return [
+            Reply(samples=tuple(samples[index, i] for i in range(request.n)), prompt_tokens=len(ids))
+            for index, (request, ids) in enumerate(zip(requests, prompts, strict=True))
+        ]
+
+    def close(self) -> None:
+        """Drop the model."""
+        del self._network
+
+    def _plan(self, requests: Sequence[Request], rows: list[_Row]) -> Iterator[tuple[Sampling, list[_Row]]]:
+        """Batches of rows with the same sampling settings, longest prompts first, so that little is padded."""
+
+        def settings(row: _Row) -> str:
+            return repr(requests[row.request].sampling)
+
+        for _, same in groupby(sorted(rows, key=settings), key=settings):
+            ordered = sorted(same, key=lambda row: (-len(row.ids), row.request, row.sample))
+            for start in range(0, len(ordered), self._batch_size):
+                batch = ordered[start : start + self._batch_size]
+                yield requests[batch[0].request].sampling, batch
+
+    def _run(self, sampling: Sampling, batch: list[_Row], seeds: list[int]) -> list[Sample]:
+        import torch
+
+        tokenizer, network = self._tokenizer, self._network
+        width = max(len(row.ids) for row in batch)
+        pad = int(tokenizer.pad_token_id)
+        ids_B_T = torch.tensor([[pad] * (width - len(row.ids)) + row.ids for row in batch], device=network.device)
+        mask_B_T = torch.tensor(
+            [[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in batch], device=network.device
+        )
+        draws = [(seed, row.sample) for seed, row in zip(seeds, batch, strict=True)]
+        with torch.inference_mode():
+            out = network.generate(
+                input_ids=ids_B_T,
+                attention_mask=mask_B_T,
+                max_new_tokens=sampling.max_tokens,
+                do_sample=False,
+                logits_processor=_processors(sampling, draws),
+                pad_token_id=pad,
+                **({"stop_strings": list(sampling.stop), "tokenizer": tokenizer} if sampling.stop else {}),
+            )
+        ends = _end_ids(network.generation_config.eos_token_id, tokenizer.eos_token_id)
+        return [self._sample(row.tolist(), ends, sampling) for row in out[:, width:]]
+
+    def _sample(self, ids: list[int], ends: set[int], sampling: Sampling) -> Sample:
+        """Cut one row of generated ids at its end token or stop string."""
+        length = next((at + 1 for at, token in enumerate(ids) if token in ends), len(ids))
+        ended = length > 0 and ids[length - 1] in ends
+        text = self._tokenizer.decode(ids[:length], skip_special_tokens=True)
+        cut = min((at for at in map(text.find, sampling.stop) if at >= 0), default=-1)
+        if cut >= 0:
+            kept = text[:cut]
+            tokens = next(n for n in range(1, length + 1) if self._reaches(ids[:n], cut, sampling.stop))
+            return Sample(text=kept, finish="stop", tokens=tokens)
+        return Sample(text=text, finish="stop" if ended else "length", tokens=length)
+
+    def _reaches(self, ids: list[int], cut: int, stops: Sequence[str]) -> bool:
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return any(text.startswith(stop, cut) for stop in stops)
+
+
+def _end_ids(*configured: int | list[int] | None) -> set[int]:
+    ends: set[int] = set()
+    for item in configured:
+        ends.update(item if isinstance(item, list) else [] if item is None else [item])
+    return ends
+
+
+def _processors(sampling: Sampling, draws: list[tuple[int, int]]) -> LogitsProcessorList:
+    """Logits processors that make ``generate``'s arg max an exact draw from each row's own generator.
+
+    Adding Gumbel noise and taking the arg max samples from the softmax (Gumbel-max); noise from a generator that is
+    seeded by the row alone makes a row independent of what shares its batch, which ``do_sample`` is not.
+    """
+    import torch
+    from transformers import LogitsProcessor, LogitsProcessorList
+    from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    processors = LogitsProcessorList()
+    if sampling.temperature == 0:
+        return processors
+    generators = [torch.Generator().manual_seed(int(content_id(seed, sample), 16) >> 1) for seed, sample in draws]
+
+    class Gumbel(LogitsProcessor):  # type: ignore[misc]
+        def __call__(self, input_ids: torch.Tensor, scores_B_V: torch.Tensor) -> torch.Tensor:
+            del input_ids
+            noise = torch.stack([torch.empty(scores_B_V.shape[1]).exponential_(generator=g) for g in generators])
+            return scores_B_V.float() - noise.log().to(scores_B_V.device)
+
+    processors.append(TemperatureLogitsWarper(float(sampling.temperature)))
+    if sampling.top_k:
+        processors.append(TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        processors.append(TopPLogitsWarper(sampling.top_p))
+    processors.append(Gumbel())
+    return processors
+
+
+def start(
+    model: str,
+    *,
+    dtype: Annotated[Dtype, Field(description="of the weights; auto is bfloat16 where the processor has it")] = "auto",
+    threads: Annotated[int, Field(description="threads of torch; 0 for all processors", ge=0)] = 0,
+    batch_size: Annotated[int, Field(description="most rows in one batch", ge=1)] = 64,
+) -> Local:
+    """An engine on a model that is loaded into this process.
+
+    Raises:
+        ModelError: see :func:`porism.models.load.load`.
+    """
+    import torch
+
+    torch.set_num_threads(choose_threads(threads))
+    loaded = load(model, choose_dtype(dtype))
+    if torch.cuda.is_available():
+        loaded.model.to("cuda")
+    return Local(loaded, batch_size)

@@ -1,0 +1,88 @@
+r"""Answers written in advance, for tests of recipes, strategies and stages: no model, no waiting.
+
+from porism.engines.scripted import Scripted
+engine = Scripted({"What is 2 + 2?": "2 + 2 = 4\n#### 4"})
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from porism.engines import Reply, Request, Sample
+from porism.errors import DataError
+
+__all__ = ["Scripted", "start"]
+
+
+class Scripted:
+    """An engine that looks its answers up.
+
+    Args:
+        script: the user's last message → the answer, or a list with one answer a sample; or a function of the
+            request and the sample's number.
+        default: the answer where the script has none.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[str, str | Sequence[str]] | Callable[[Request, int], str],
+        default: str = "",
+    ) -> None:
+        self.model = "scripted"
+        self._script, self._default = script, default
+        self.requests: list[Request] = []
+        """Every request so far, for a test to look at."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer from the script. Tokens are counted as words; ``max_tokens`` cuts after that many."""
+        self.requests.extend(requests)
+        return [Reply(samples=tuple(self._sample(r, i) for i in range(r.n)), prompt_tokens=_words(r)) for r in requests]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _sample(self, request: Request, number: int) -> Sample:
+        if callable(self._script):
+            text = self._script(request, number)
+        else:
+            found = self._script.get(request.messages[-1]["content"], self._default)
+            text = found if isinstance(found, str) else found[number % len(found)]
+        for stop in request.sampling.stop:
+            text = text.partition(stop)[0]
+        words = text.split(" ")
+        limit = request.sampling.max_tokens
+        if len(words) > limit:
+            return Sample(text=" ".join(words[:limit]), finish="length", tokens=limit)
+        return Sample(text=text, tokens=len(words))
+
+
+def _words(request: Request) -> int:
+    return sum(len(message["content"].split()) for message in request.messages)
+
+
+def start(
+    model: str,
+    *,
+    script: Annotated[str, Field(description="a JSON file: user's last message → answer, or list of answers")] = "",
+    default: Annotated[str, Field(description="the answer where the script has none")] = "",
+) -> Scripted:
+    """An engine with the answers of a JSON file; the model's name is ignored.
+
+    Raises:
+        DataError: the file is missing or is not an object of answers.
+    """
+    del model
+    if not script:
+        return Scripted({}, default)
+    try:
+        value = json.loads(Path(script).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{script}: expected a JSON object of question → answer ({error}).") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{script}: expected a JSON object of question → answer, got {type(value).__name__}.")
+    return Scripted(value, default)

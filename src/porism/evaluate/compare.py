@@ -1,0 +1,154 @@
+"""Two sets of attempts at the same problems: what changed, and could it be chance?
+
+The figures are in ``comparison.json``. The gain is taken apart into two sums that add up to it: problems whose answer
+could not be read before or after (format), and problems with a readable answer both times (reasoning).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from porism import recipe, store
+from porism.errors import DataError
+from porism.evaluate import accuracy, load, measure, plain
+from porism.evaluate.statistics import mcnemar, paired_difference
+from porism.records import JUDGED, Attempt
+
+__all__ = ["Settings", "compare", "inputs", "run", "settings"]
+
+
+class Settings(recipe.Settings):
+    """Settings of ``porism compare``."""
+
+    before: Annotated[str, Field(description="graded attempts: a file or a stage folder")]
+    after: Annotated[str, Field(description="graded attempts at the same problems")]
+    examples: Annotated[int, Field(description="changed answers of each kind to show for each set", ge=0)] = 5
+
+
+def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
+    """The settings; there are no parts."""
+    del part, values
+    return Settings
+
+
+def inputs(part: str, settings: Settings) -> dict[str, str]:
+    """Hashes of the attempts."""
+    del part
+    return store.hashes([store.locate(settings.before), store.locate(settings.after)])
+
+
+def run(part: str, settings: Settings, out: store.Output) -> None:
+    """Write ``comparison.json``.
+
+    Raises:
+        DataError: the two files are not attempts at the same problems, one each.
+    """
+    del part
+    before, after = _by_problem(settings.before), _by_problem(settings.after)
+    if before.keys() != after.keys():
+        missing = len(before.keys() ^ after.keys())
+        raise DataError(
+            f"{settings.before} and {settings.after} are not attempts at the same problems: {missing} stand in one only."
+        )
+    sets: dict[str, list[tuple[Attempt, Attempt]]] = defaultdict(list)
+    for key, attempt in before.items():
+        sets[attempt.problem.set].append((attempt, after[key]))
+    target = out.beside("comparison.json")
+    store.write_json(target, {name: compare(pairs, settings.examples) for name, pairs in sets.items()})
+    out.counts["pairs"] = len(before)
+    out.add(target)
+
+
+def compare(pairs: Sequence[tuple[Attempt, Attempt]], examples: int = 5) -> dict[str, Any]:
+    """What changed between two attempts at each of some problems.
+
+    Args:
+        pairs: the attempt before and the attempt after, graded.
+        examples: how many changed answers of each kind to include.
+
+    Returns:
+        A JSON-able object: both measures, difference with interval, McNemar's p, its two parts, examples.
+    """
+    moves = Counter((_state(before), _state(after)) for before, after in pairs)
+    only_before = sum(count for (was, now), count in moves.items() if was == "correct" != now)
+    only_after = sum(count for (was, now), count in moves.items() if now == "correct" != was)
+    both = moves["correct", "correct"]
+    n = len(pairs)
+    return {
+        "problems": n,
+        "before": measure([before for before, _ in pairs]),
+        "after": measure([after for _, after in pairs]),
+        "difference": plain(paired_difference(both, only_before, only_after, n - both - only_before - only_after)),
+        "mcnemar_p": mcnemar(only_before, only_after),
+        "wrong_to_right": only_after,
+        "right_to_wrong": only_before,
+        "gain_by_format": (moves["unread", "correct"] - moves["correct", "unread"]) / n,
+        "gain_by_reasoning": (moves["wrong", "correct"] - moves["correct", "wrong"]) / n,
+        "groups": _groups(pairs),
+        "examples": {
+            "wrong_to_right": _examples(pairs, to_right=True, most=examples),
+            "right_to_wrong": _examples(pairs, to_right=False, most=examples),
+        },
+    }
+
+
+def _by_problem(path: str) -> dict[str, Attempt]:
+    found: dict[str, Attempt] = {}
+    for attempt in load([path]):
+        key = f"{attempt.problem.set} {attempt.problem.id}"
+        if key in found:
+            raise DataError(
+                f"{path}: expected one attempt at each problem, got several at {attempt.problem.id}. Solve with samples=1."
+            )
+        found[key] = attempt
+    return found
+
+
+def _state(attempt: Attempt) -> str:
+    """``correct``, ``wrong``, or ``unread`` where no answer could be judged."""
+    if attempt.verdict is None or attempt.verdict.status not in JUDGED:
+        return "unread"
+    return str(attempt.verdict.status)
+
+
+def _groups(pairs: Sequence[tuple[Attempt, Attempt]]) -> dict[str, Any]:
+    groups: dict[str, list[tuple[Attempt, Attempt]]] = defaultdict(list)
+    for pair in pairs:
+        groups[pair[0].problem.group].append(pair)
+    return {
+        name: {
+            "problems": len(chosen),
+            "before": plain(accuracy([before for before, _ in chosen])),
+            "after": plain(accuracy([after for _, after in chosen])),
+        }
+        for name, chosen in sorted(groups.items())
+    }
+
+
+def _examples(pairs: Sequence[tuple[Attempt, Attempt]], *, to_right: bool, most: int) -> list[dict[str, Any]]:
+    """Changed answers, spread over the groups."""
+    seen: Counter[str] = Counter()
+    changed = [
+        pair
+        for pair in pairs
+        if (_state(pair[1]) == "correct") is to_right and (_state(pair[0]) == "correct") is not to_right
+    ]
+    ranked: list[tuple[int, int, tuple[Attempt, Attempt]]] = []
+    for pair in changed:
+        ranked.append((seen[pair[0].problem.group], len(ranked), pair))
+        seen[pair[0].problem.group] += 1
+    chosen = [pair for _, _, pair in sorted(ranked, key=lambda item: item[:2])[:most]]
+    return [
+        {
+            "question": before.problem.question,
+            "answer": before.problem.answer,
+            "group": before.problem.group,
+            "before": {"text": before.text, "status": _state(before), "read": before.verdict and before.verdict.answer},
+            "after": {"text": after.text, "status": _state(after), "read": after.verdict and after.verdict.answer},
+        }
+        for before, after in chosen
+    ]

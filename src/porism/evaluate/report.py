@@ -1,0 +1,102 @@
+"""One self-contained page about a run: what changed, how sure that is, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from porism import __version__, store
+from porism.errors import DataError
+from porism.evaluate import plots, tables
+from porism.records import Attempt
+
+__all__ = ["write"]
+
+
+def write(run: Path) -> Path:
+    """Write ``report.html`` into a run's folder. It needs no network and no other file, and works without JavaScript.
+
+    Raises:
+        DataError: the folder holds no run.
+    """
+    import jinja2
+
+    if not (run / "recipe.yaml").is_file():
+        raise DataError(f"{run}: expected a run's folder with recipe.yaml. Run a recipe first: porism run RECIPE")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(percent=tables.percent, points=tables.points)
+    stages = [(folder, store.Manifest.load(folder / "manifest.json")) for folder in _stage_folders(run)]
+    page = environment.get_template("report.html.j2").render(
+        name=run.resolve().name,
+        version=__version__,
+        stages=[_stage(folder, manifest) for folder, manifest in stages],
+        total_seconds=sum(manifest.seconds for _, manifest in stages),
+        comparisons=[_comparison(folder, stages) for folder, _ in stages if (folder / "comparison.json").is_file()],
+        measurements=[
+            (folder.name, _json(folder / "metrics.json")) for folder, _ in stages if (folder / "metrics.json").is_file()
+        ],
+        trainings=[_training(folder) for folder, _ in stages if (folder / "metrics.jsonl").is_file()],
+        recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
+    )
+    target = run / "report.html"
+    store.write_text(target, page)
+    return target
+
+
+def _stage_folders(run: Path) -> list[Path]:
+    found = [path.parent for path in run.glob("[0-9]*-*/manifest.json")]
+    return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _stage(folder: Path, manifest: store.Manifest) -> dict[str, Any]:
+    environment = ", ".join(f"{name} {value}" for name, value in manifest.environment.items())
+    return {
+        "folder": folder.name,
+        "status": manifest.status,
+        "seconds": manifest.seconds,
+        "memory_gb": manifest.peak_memory_mb / 1024,
+        "counts": ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items()),
+        "environment": environment,
+    }
+
+
+def _comparison(folder: Path, stages: list[tuple[Path, store.Manifest]]) -> dict[str, Any]:
+    """A comparison with its plots. The two sides' attempts are found by the hashes in the manifest."""
+    sets = _json(folder / "comparison.json")
+    key = store.Manifest.load(folder / "manifest.json").key
+    sides = [other / "records.jsonl" for name in key.inputs for other, _ in stages if name.startswith(f"{other.name}/")]
+    tokens = [[cast("Attempt", record).completion_tokens for record in store.read(side, Attempt)] for side in sides]
+    overall = {name: (item["before"]["accuracy"], item["after"]["accuracy"]) for name, item in sets.items()}
+    groups = {
+        name: {group: (part["before"], part["after"]) for group, part in item["groups"].items()}
+        for name, item in sets.items()
+        if len(item["groups"]) > 1
+    }
+    return {
+        "folder": folder.name,
+        "sets": sets,
+        "plot": plots.before_after(overall),
+        "group_plots": {name: plots.before_after(part) for name, part in groups.items()},
+        "token_plot": plots.token_counts(*tokens) if len(tokens) == 2 else "",
+        "statuses": sorted(
+            {status for item in sets.values() for side in ("before", "after") for status in item[side]["statuses"]}
+        ),
+    }
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    steps = [row for _, row in store.rows(folder / "metrics.jsonl")]
+    manifest = store.Manifest.load(folder / "manifest.json")
+    return {
+        "folder": folder.name,
+        "figures": manifest.figures,
+        "tokens_per_second": manifest.figures.get("tokens", 0) / manifest.seconds if manifest.seconds else 0,
+        "plot": plots.curve([row["step"] for row in steps], [row["loss"] for row in steps], "loss, nats a token"),
+    }

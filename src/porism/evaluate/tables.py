@@ -1,0 +1,80 @@
+"""Measurements as tables in the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["percent", "points", "show"]
+
+
+def show(folder: Path) -> None:
+    """Print the table of an ``evaluate`` or ``compare`` stage on standard output."""
+    import rich.console
+    import rich.table
+
+    comparison = folder / "comparison.json"
+    compared = comparison.is_file()
+    value = json.loads((comparison if compared else folder / "metrics.json").read_text(encoding="utf-8"))
+    rows = (
+        [_compared(name, item) for name, item in value.items()]
+        if compared
+        else [_measured(name, item) for name, item in value.items()]
+    )
+    table = rich.table.Table(box=None, pad_edge=False, header_style="bold")
+    for number, head in enumerate(rows[0]):
+        table.add_column(head, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
+    rich.console.Console(width=None if rich.console.Console().is_terminal else 150).print(table)
+
+
+def percent(interval: dict[str, float | None]) -> str:
+    """``27.5 (20.1–36.2)``: a share in percent with its interval."""
+    value, low, high = (interval[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if low is None or high is None else f"{value:.1%} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def points(interval: dict[str, float | None]) -> str:
+    """``+33.1 (+22.0 to +43.2)``: a difference in percentage points with its interval."""
+    value, low, high = (interval[name] for name in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return "–"
+    return f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _measured(name: str, item: dict[str, Any]) -> dict[str, str]:
+    statuses = item["statuses"]
+    return {
+        "set": name,
+        "problems": str(item["problems"]),
+        "accuracy (95 %)": percent(item["accuracy"]),
+        **{profile: f"{share:.1%}" for profile, share in item["by_profile"].items()},
+        "tokens": f"{item['tokens']['mean']:.0f}",
+        "unparsed": str(statuses.get("unparsed", 0)),
+        "truncated": str(statuses.get("truncated", 0)),
+    }
+
+
+def _compared(name: str, item: dict[str, Any]) -> dict[str, str]:
+    before, after = item["before"], item["after"]
+
+    def change(status: str) -> str:
+        return f"{before['statuses'].get(status, 0)} → {after['statuses'].get(status, 0)}"
+
+    return {
+        "set": name,
+        "n": str(item["problems"]),
+        "before (95 %)": percent(before["accuracy"]),
+        "after (95 %)": percent(after["accuracy"]),
+        "gain in points (95 %)": points(item["difference"]),
+        "p": f"{item['mcnemar_p']:.1g}",
+        "format": f"{100 * item['gain_by_format']:+.1f}",
+        "reasoning": f"{100 * item['gain_by_reasoning']:+.1f}",
+        "tokens": f"{before['tokens']['mean']:.0f} → {after['tokens']['mean']:.0f}",
+        "unparsed": change("unparsed"),
+        "truncated": change("truncated"),
+    }

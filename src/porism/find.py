@@ -1,0 +1,92 @@
+"""A name → the object that it names.
+
+Every kind of part (data set, grader, strategy, curation step, …) is a module in one package, and the
+module's name is the part's name. ``package.module:name`` and ``path/to/file.py:name`` reach code outside.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from porism.errors import RecipeError, nearest
+
+__all__ = ["find", "names", "summary"]
+
+
+def find(package: str, name: str, *attributes: str) -> Any:
+    """An object of the part ``name`` of a package, or the outside object that ``name`` spells out.
+
+    Args:
+        package: such as ``porism.problems``.
+        name: a part's name, ``package.module:name``, or ``path/to/file.py:name``.
+        attributes: what a part of that package defines, such as ``load``; the first that it has is taken.
+
+    Raises:
+        RecipeError: there is no such part, module, file or object; the message lists what there is.
+    """
+    if ":" in name:
+        place, _, wanted = name.rpartition(":")
+        attributes = (wanted,)
+        module = _from_file(Path(place)) if place.endswith(".py") else _import(place, name)
+    else:
+        known = names(package)
+        part = name.replace("-", "_")
+        if part not in known:
+            raise RecipeError(
+                f"no {package.rpartition('.')[2]} is called {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
+                "Outside code is reached as 'package.module:name' or 'path/file.py:name'."
+            )
+        module = importlib.import_module(f"{package}.{part}")
+    for attribute in attributes:
+        if hasattr(module, attribute):
+            return getattr(module, attribute)
+    raise RecipeError(f"{name!r}: {module.__name__} defines no {' or '.join(map(repr, attributes))}.")
+
+
+def names(package: str) -> list[str]:
+    """The parts of a package: its modules whose names have no leading underscore. Only the package is imported."""
+    folder = _folder(package)
+    return sorted(file.stem for file in folder.glob("[!_]*.py"))
+
+
+def summary(package: str, name: str) -> str:
+    """The first line of a part's docstring, read without importing the part."""
+    text = ast.get_docstring(ast.parse((_folder(package) / f"{name}.py").read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"{package} is not a package")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _import(place: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and place.startswith(error.name):
+            raise RecipeError(f"{name!r}: there is no module {place!r} on the Python path.") from None
+        raise
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file.")
+    name = f"porism_outside_{path.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{path}: cannot be imported as Python.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,60 @@
+"""The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all call :func:`judge`.
+
+A grader is a module with ``grade(gold, text, *, profile) -> Verdict``. The status says what happened; a text that
+could not be judged is never counted as wrong in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from porism.find import find
+from porism.records import Attempt, Status, Verdict
+
+__all__ = ["PROFILES", "check", "judge"]
+
+PROFILES = ("auto", "strict", "flexible", "last")
+"""Named sets of extraction rules; see :mod:`porism.graders.number`."""
+
+
+def check(*, gold: str, text: str, profile: str = "auto", kind: str = "number") -> Verdict:
+    """Judge a text against a reference answer.
+
+    Args:
+        gold: the reference answer.
+        text: what the model wrote.
+        profile: which extraction rules may fire.
+        kind: the grader's name.
+
+    Raises:
+        RecipeError: no such grader or profile.
+    """
+    verdict: Verdict = find("porism.graders", kind, "grade")(gold, text, profile=profile)
+    return dataclasses.replace(verdict, grader=kind, profile=profile)
+
+
+def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
+    """Judge an attempt by its problem's grader.
+
+    An attempt that failed is an ``error``. One that was cut off by the token limit is judged only if it had
+    stated its answer before (a rule other than "the last number" fired); otherwise it is ``truncated``.
+    The lm-eval profiles ``strict`` and ``flexible`` judge cut-off texts as lm-eval does.
+
+    Raises:
+        RecipeError: the problem's kind, or the profile, does not exist.
+    """
+    kind = attempt.problem.kind
+    if attempt.finish == "error":
+        return Verdict(status=Status.ERROR, grader=kind, profile=profile, reason=attempt.error)
+    verdict = check(gold=attempt.problem.answer, text=attempt.text, profile=profile, kind=kind)
+    if attempt.finish == "length" and _unstated(verdict, profile):
+        return dataclasses.replace(
+            verdict, status=Status.TRUNCATED, reason="cut off by the token limit before it stated an answer"
+        )
+    return verdict
+
+
+def _unstated(verdict: Verdict, profile: str) -> bool:
+    if verdict.status is Status.UNPARSED:
+        return True
+    return verdict.status in (Status.CORRECT, Status.WRONG) and verdict.rule == "last" and profile in ("auto", "last")

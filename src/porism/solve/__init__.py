@@ -1,0 +1,181 @@
+"""Problems × strategy × engine → graded attempts.
+
+Problems are taken in batches of like length, planned from the input alone; each batch is stored as soon as it is
+graded, and the file ends up in the order of the problems.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, cast
+
+from pydantic import Field
+
+from porism import recipe, store, strategies
+from porism.engines import Engine, Reply, Request, Sampling
+from porism.errors import DataError
+from porism.find import find
+from porism.graders import judge
+from porism.models.load import choose_dtype, choose_threads, fingerprint
+from porism.records import Attempt, Problem, Status, Verdict
+
+__all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
+
+PARTS = "porism.strategies"
+DEFAULT_PART = "direct"
+
+_FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
+
+
+class Settings(recipe.Settings):
+    """Settings of every ``porism solve STRATEGY``."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"max_failed", "max_unjudged"})
+
+    input: Annotated[list[str], Field(description="problem records: files or stage folders")]
+    model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
+    engine: Annotated[str, Field(description="who generates")] = "local"
+    samples: Annotated[int, Field(description="attempts at each problem", ge=1)] = 1
+    temperature: Annotated[float, Field(description="0 takes the likeliest token", ge=0)] = 0.0
+    top_p: Annotated[float, Field(description="nucleus sampling", gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(description="only the k likeliest tokens; 0 for all", ge=0)] = 0
+    max_tokens: Annotated[int, Field(description="longest answer", ge=1)] = 256
+    stop: Annotated[list[str], Field(description="texts that end an answer")] = []
+    profile: Annotated[str, Field(description="which extraction rules the grader may use")] = "auto"
+    seed: Annotated[int, Field(description="of the sampling")] = 0
+    problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
+    max_failed: Annotated[float, Field(description="stop if a larger share could not be run or graded", ge=0, le=1)] = (
+        0.05
+    )
+    max_unjudged: Annotated[float, Field(description="stop if a larger share is unparsed or truncated", ge=0, le=1)] = (
+        0.95
+    )
+
+
+def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
+    """The settings of a strategy: the verb's, its own, and those of the engine that ``values`` names.
+
+    Raises:
+        RecipeError: no such strategy or engine.
+    """
+    own = recipe.settings_of(strategies.function(part), Settings)
+    return recipe.settings_of(_engine(str(values.get("engine", Settings.model_fields["engine"].default))), own)
+
+
+def inputs(part: str, settings: Settings) -> dict[str, str]:
+    """Hashes of the problem files, and of the model where one is loaded."""
+    found = store.hashes(store.locate(path) for path in settings.input)
+    if settings.engine == "local" and strategies.asks_engine(part):
+        found["model"] = fingerprint(settings.model)
+    return found
+
+
+def run(part: str, settings: Settings, out: store.Output) -> None:
+    """Attempt and grade every problem.
+
+    Raises:
+        DataError: no problems, or too large a share that could not be run or judged.
+    """
+    problems = [cast("Problem", record) for path in settings.input for record in store.read(path, Problem)]
+    if not problems:
+        raise DataError(f"{', '.join(settings.input)}: no problems in the input.")
+    sampling = Sampling(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        max_tokens=settings.max_tokens,
+        stop=tuple(settings.stop),
+    )
+    solve = strategies.bind(part, settings)
+    engine = _OnDemand(settings, out)
+
+    def work(places: Sequence[int]) -> Iterator[store.Placed]:
+        attempts = solve([problems[at] for at in places], engine, sampling)
+        for at, tries in zip(places, attempts, strict=True):
+            for number, attempt in enumerate(tries):
+                graded = dataclasses.replace(attempt, verdict=judge(attempt, settings.profile))
+                yield store.Placed(at * settings.samples + number, graded)
+
+    plan = _plan(problems, settings.problems_at_once)
+    try:
+        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems")
+    finally:
+        engine.close()
+    _count(settings, out)
+
+
+def _engine(name: str) -> Callable[..., Engine]:
+    start: Callable[..., Engine] = find("porism.engines", name, "start")
+    return start
+
+
+def _plan(problems: Sequence[Problem], size: int) -> list[list[int]]:
+    """Batches of problems of like length, the longest first: little padding, and the slowest batch is seen at once."""
+    ordered = sorted(range(len(problems)), key=lambda at: (-len(problems[at].question), at))
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+class _OnDemand:
+    """An engine that is started when it is first asked, so that a finished or engine-free stage loads no model."""
+
+    def __init__(self, settings: Settings, out: store.Output) -> None:
+        self._settings, self._out = settings, out
+        self._engine: Engine | None = None
+
+    @property
+    def model(self) -> str:
+        return self._started().model
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        return self._started().generate(requests)
+
+    def close(self) -> None:
+        if self._engine:
+            self._engine.close()
+
+    def _started(self) -> Engine:
+        if self._engine is None:
+            start = recipe.bind(_engine(self._settings.engine), self._settings)
+            fixed = {
+                name: self._out.keep(name, choose(start.keywords[name]))
+                for name, choose in (("dtype", choose_dtype), ("threads", choose_threads))
+                if name in start.keywords
+            }
+            self._engine = start(self._settings.model, **fixed)
+        return self._engine
+
+
+def _count(settings: Settings, out: store.Output) -> None:
+    """Count every status and the tokens; stop where too much could not be judged.
+
+    Raises:
+        DataError: a share is above its limit. The attempts stay, so a higher limit does not generate again.
+    """
+    statuses: Counter[str] = Counter()
+    tokens = 0
+    reasons: Counter[str] = Counter()
+    for record in store.read(out.records, Attempt):
+        attempt = cast("Attempt", record)
+        verdict = attempt.verdict or Verdict(status=Status.ERROR)
+        statuses[verdict.status] += 1
+        tokens += attempt.completion_tokens
+        if verdict.status in _FAILED:
+            reasons[verdict.reason] += 1
+    out.counts.update(statuses)
+    out.figures["completion_tokens"] = tokens
+    total = statuses.total()
+    failed = sum(statuses[status] for status in _FAILED)
+    unjudged = statuses[Status.UNPARSED] + statuses[Status.TRUNCATED]
+    for count, limit, name, why in (
+        (failed, settings.max_failed, "max_failed", f"Most often: {reasons.most_common(1)[0][0]}." if reasons else ""),
+        (unjudged, settings.max_unjudged, "max_unjudged", "Raise max_tokens, or choose another prompt or profile."),
+    ):
+        if count > limit * total:
+            raise DataError(
+                f"{count} of {total} attempts could not be {'run or graded' if name == 'max_failed' else 'judged'} "
+                f"({', '.join(f'{status} {n}' for status, n in statuses.most_common())}), more than {name}={limit} allows. "
+                f"{why} They are in {out.records}."
+            )

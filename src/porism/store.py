@@ -1,0 +1,483 @@
+"""Records on disk: JSON Lines, a stage's output with its manifest, and resuming a stage that was cut off.
+
+A stage writes to an :class:`Output`, which is a folder (``records.jsonl``, ``dropped.jsonl``, ``manifest.json``)
+or a single ``name.jsonl`` with ``name.dropped.jsonl`` and ``name.manifest.json`` beside it.
+
+While a stage runs, its results go to a ``partial`` file in the order in which they are made, and after each
+unit of work a line in a ``progress`` file says how many bytes of it are good. A stage that was cut off at any
+moment drops what lies beyond that point and goes on with the next unit; when all are done, the results are put
+into the order of the input. So an interrupted run ends with the bytes of one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from porism import console
+from porism.errors import DataError, StorageError
+from porism.records import Attempt, Example, Problem, Record, to_row
+
+__all__ = [
+    "Key",
+    "Manifest",
+    "Output",
+    "Placed",
+    "State",
+    "hashes",
+    "locate",
+    "lock",
+    "parse",
+    "read",
+    "rows",
+    "sha256",
+    "write_json",
+    "write_text",
+]
+
+Unit = TypeVar("Unit", bound=Sequence[Any])
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def locate(path: str | Path) -> Path:
+    """The records file that ``path`` means: the file itself, or ``records.jsonl`` in a stage's folder.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    place = Path(path).expanduser()
+    file = place / "records.jsonl" if place.is_dir() else place
+    if not file.is_file():
+        what = "a stage's folder with records.jsonl" if place.is_dir() else "a file of records or a stage's folder"
+        raise DataError(f"{place}: expected {what}, found none. Check the path, or run the stage that writes it.")
+    return file
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects in a JSON Lines file, each with its line number (from 1). Empty lines are passed over.
+
+    Raises:
+        DataError: a line is not a JSON object; the message names file and line.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: not valid JSON ({error}). Mend or remove that line.") from None
+            if not isinstance(row, dict):
+                raise DataError(
+                    f"{path}, line {number}: expected a JSON object, got {type(row).__name__}. "
+                    'Each line must be one object, such as {"question": …, "answer": …}.'
+                )
+            yield number, row
+
+
+def parse(row: Mapping[str, Any]) -> Record:
+    """The record that a row on disk stands for, told apart by its fields.
+
+    Raises:
+        ValueError: the row is none of the records, or a field has the wrong type.
+    """
+    if "problem" in row:
+        kind: type[Record] = Attempt
+    elif "question" in row:
+        kind = Problem
+    elif "prompt" in row and "completion" in row:
+        kind = Example
+    else:
+        raise ValueError(
+            "expected a problem (question, answer), an attempt (problem, messages, text) or an example "
+            f"(prompt, completion); got the fields {', '.join(sorted(row)) or 'none'}"
+        )
+    record: Record = _adapter(kind).validate_python({name: value for name, value in row.items() if name != "id"})
+    return record
+
+
+def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:
+    """The records of a file or stage folder, one at a time.
+
+    Args:
+        path: a JSON Lines file or a stage's folder.
+        kinds: the classes that the caller can use; any if none is named.
+
+    Raises:
+        DataError: no such file, or a row that is malformed or of another class; names file and line.
+    """
+    file = locate(path)
+    for number, row in rows(file):
+        try:
+            record = parse(row)
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: {_first_complaint(error)}. Mend or remove that line.") from None
+        if kinds and not isinstance(record, kinds):
+            wanted = " or ".join(kind.__name__.lower() for kind in kinds)
+            raise DataError(f"{file}, line {number}: expected {wanted} records, got {type(record).__name__.lower()}.")
+        yield record
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    import pydantic
+
+    return pydantic.TypeAdapter(kind)
+
+
+def _first_complaint(error: ValueError) -> str:
+    import pydantic
+
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "row"
+    return f"field {where!r}: {first['msg'].lower()}, got {str(first['input'])[:60]!r}"
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(files: Iterable[Path]) -> dict[str, str]:
+    """What a manifest says of its input files: the last two parts of the path → SHA-256."""
+    return {"/".join(file.parts[-2:]): sha256(file) for file in files}
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON as :func:`write_text` does."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the whole new one, whatever happens."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _line(value: object) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate, legal in JSON but not in UTF-8
+        return json.dumps(value).encode() + b"\n"
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; the lock ends with the process, however it ends.
+
+    Raises:
+        StorageError: another process holds it.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(
+                f"{folder} is in use by another porism process. Wait for it, or choose another folder."
+            ) from None
+        yield
+
+
+@dataclass(frozen=True)
+class Key:
+    """All that a stage's output depends on. Two runs with equal keys make equal records."""
+
+    stage: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    """Name → SHA-256 of every file and model that is read."""
+    code: str
+    """Porism's version."""
+
+    def difference(self, other: Key) -> str:
+        """In a few words, what changed from ``self`` to ``other``."""
+        if self.stage != other.stage:
+            return f"it was {self.stage!r} before"
+        if self.code != other.code:
+            return f"porism {self.code} became {other.code}"
+        for name in sorted(self.settings.keys() | other.settings.keys()):
+            before, after = self.settings.get(name), other.settings.get(name)
+            if before != after:
+                return f"setting {name} was {before!r}, is now {after!r}"
+        for name in sorted(self.inputs.keys() | other.inputs.keys()):
+            if self.inputs.get(name) != other.inputs.get(name):
+                return f"input {name} changed"
+        return ""
+
+
+@dataclass
+class Manifest:
+    """What made a stage's output, and what is in it. Stands beside the records as JSON."""
+
+    key: Key
+    status: Literal["running", "complete"] = "running"
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Thread count, dtype and versions; a resumed stage keeps the first two."""
+    counts: dict[str, int] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    """File, relative to the manifest → SHA-256."""
+    seconds: float = 0.0
+    """Wall time over all sessions that it took."""
+    peak_memory_mb: float = 0.0
+    started: str = ""
+    finished: str = ""
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            DataError: it is not one.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**value, "key": Key(**value["key"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path}: not a stage's manifest ({error}). Delete it to run the stage anew.") from None
+
+
+class Placed(NamedTuple):
+    """A result with its place in the output; with a reason, it is a record that was dropped."""
+
+    at: int
+    record: Record
+    reason: str = ""
+
+
+class State(NamedTuple):
+    """What stands in an output already: ``done``, ``resume`` or ``fresh``, and why."""
+
+    name: Literal["done", "resume", "fresh"]
+    why: str
+
+
+class Output:
+    """Where one stage writes. See the module's text for how it survives an interruption."""
+
+    def __init__(self, target: str | Path) -> None:
+        self.target = Path(target).expanduser()
+        if self.target.suffix == ".jsonl":
+            self.folder, stem = self.target.parent, self.target.stem + "."
+            self.records = self.target
+        else:
+            self.folder, stem = self.target, ""
+            self.records = self.target / "records.jsonl"
+        self.dropped = self.folder / f"{stem}dropped.jsonl"
+        self._manifest = self.folder / f"{stem}manifest.json"
+        self._partial = self.folder / f".{stem}partial.jsonl"
+        self._progress = self.folder / f".{stem}progress.jsonl"
+        self.manifest: Manifest | None = None
+        self._began = time.monotonic()
+        self._earlier = 0.0
+        self._stem = stem
+        self._extra: list[Path] = []
+        self.counts: Counter[str] = Counter()
+        self.figures: dict[str, Any] = {}
+
+    @property
+    def alone(self) -> bool:
+        """True where the output is a folder of its own, so that other files may be put there."""
+        return self.folder == self.target
+
+    def state(self, key: Key) -> State:
+        """Compare what is on disk with what is about to be made.
+
+        Raises:
+            StorageError: something stands there that no stage wrote.
+        """
+        if not self._manifest.exists():
+            if self.records.exists() or (self.alone and self.folder.exists() and any(self.folder.iterdir())):
+                raise StorageError(
+                    f"{self.target} exists and was not written by a Porism stage. Choose another output, or move it away."
+                )
+            return State("fresh", "")
+        manifest = Manifest.load(self._manifest)
+        if manifest.key != key:
+            return State("fresh", manifest.key.difference(key))
+        if manifest.status == "running":
+            return State("resume", "it was cut off")
+        for name, digest in manifest.outputs.items():
+            file = self.folder / name
+            if not file.is_file():
+                return State("fresh", f"{name} is missing")
+            if sha256(file) != digest:
+                return State("fresh", f"{name} was changed after it was written")
+        self.manifest = manifest
+        return State("done", "")
+
+    def begin(self, key: Key, state: State) -> None:
+        """Get ready to write: keep what a cut-off run left, or clear everything away."""
+        if state.name == "resume":
+            self.manifest = Manifest.load(self._manifest)
+            self._earlier = self.manifest.seconds
+        else:
+            self._clear()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.manifest = Manifest(key=key, started=_now())
+            self.save()
+        self._began = time.monotonic()
+
+    def keep(self, name: str, value: Any) -> Any:
+        """Fix a property of the machine (thread count, dtype) for the whole stage: a resumed stage gets the first value."""
+        manifest = self._open_manifest()
+        if name not in manifest.environment:
+            manifest.environment[name] = value
+            self.save()
+        return manifest.environment[name]
+
+    def process(
+        self,
+        units: Sequence[Unit],
+        work: Callable[[Unit], Iterable[Placed]],
+        *,
+        title: str,
+        unit: str = "records",
+    ) -> None:
+        """Do the units of work that are not done yet, in order, and store each one's results at once.
+
+        Args:
+            units: the plan, made from the input alone: the same in every session.
+            work: makes the results of one unit.
+            title: what the progress bar says.
+            unit: what the progress bar counts; each unit of work counts its length.
+        """
+        done, size = self._good_part()
+        self._truncate(size)
+        with (
+            self._partial.open("ab") as partial,
+            self._progress.open("ab") as journal,
+            console.progress(title, sum(map(len, units)), unit, sum(map(len, units[:done]))) as bar,
+        ):
+            for number, current in enumerate(units[done:], done + 1):
+                for placed in work(current):
+                    row = {"at": placed.at, "row": to_row(placed.record)}
+                    partial.write(_line({**row, "reason": placed.reason} if placed.reason else row))
+                partial.flush()
+                os.fsync(partial.fileno())
+                journal.write(_line({"units": number, "bytes": partial.tell(), "seconds": self._elapsed()}))
+                journal.flush()
+                bar.advance(len(current))
+        self._assemble()
+
+    def beside(self, name: str) -> Path:
+        """The path of another file of this output; tell :meth:`add` when it is written."""
+        return self.folder / f"{self._stem}{name}"
+
+    def add(self, *files: Path) -> None:
+        """Count files beside the records as part of the output: a change to one makes the stage run again."""
+        self._extra.extend(files)
+
+    def finish(self, peak_memory_mb: float = 0.0) -> Manifest:
+        """Write the manifest that says the stage is complete."""
+        manifest = self._open_manifest()
+        files = [file for file in (self.records, self.dropped, *self._extra) if file.is_file()]
+        manifest.outputs = {file.relative_to(self.folder).as_posix(): sha256(file) for file in files}
+        manifest.counts = dict(sorted(self.counts.items()))
+        manifest.figures = self.figures
+        manifest.status = "complete"
+        manifest.peak_memory_mb = max(manifest.peak_memory_mb, round(peak_memory_mb, 1))
+        manifest.finished = _now()
+        self.save()
+        for leftover in (self._partial, self._progress):
+            leftover.unlink(missing_ok=True)
+        return manifest
+
+    def save(self) -> None:
+        """Write the manifest as it stands."""
+        manifest = self._open_manifest()
+        manifest.seconds = round(self._elapsed(), 3)
+        write_json(self._manifest, asdict(manifest))
+
+    def _open_manifest(self) -> Manifest:
+        if self.manifest is None:
+            raise RuntimeError("Output.begin was not called")
+        return self.manifest
+
+    def _elapsed(self) -> float:
+        return self._earlier + time.monotonic() - self._began
+
+    def _good_part(self) -> tuple[int, int]:
+        """How many units are done, and the length of the partial file that they fill."""
+        units = size = 0
+        if self._progress.exists() and self._partial.exists():
+            available = self._partial.stat().st_size
+            for line in self._progress.read_bytes().split(b"\n")[:-1]:
+                mark = json.loads(line)
+                if mark["bytes"] > available:
+                    break
+                units, size, self._earlier = mark["units"], mark["bytes"], mark["seconds"]
+        return units, size
+
+    def _truncate(self, size: int) -> None:
+        """Cut both files back to what is known to be good, a half-written last line included."""
+        self._partial.touch()
+        os.truncate(self._partial, size)
+        lines = self._progress.read_bytes().split(b"\n")[:-1] if self._progress.exists() else []
+        good = [line for line in lines if json.loads(line)["bytes"] <= size]
+        self._progress.write_bytes(b"".join(line + b"\n" for line in good))
+
+    def _assemble(self) -> None:
+        """Put the partial file's results in the order of the input, kept and dropped apart."""
+        places: list[tuple[int, int, bool]] = []
+        offset = 0
+        with self._partial.open("rb") as partial:
+            for line in partial:
+                value = json.loads(line)
+                places.append((value["at"], offset, "reason" in value))
+                offset += len(line)
+            places.sort()
+            for file, of_dropped in ((self.records, False), (self.dropped, True)):
+                chosen = [start for _, start, dropped in places if dropped is of_dropped]
+                self.counts["dropped" if of_dropped else "records"] = len(chosen)
+                if not chosen and of_dropped:
+                    continue
+                temporary = file.with_name(file.name + ".tmp")
+                with temporary.open("wb") as out:
+                    for start in chosen:
+                        partial.seek(start)
+                        value = json.loads(partial.readline())
+                        out.write(_line({"reason": value["reason"], **value["row"]} if of_dropped else value["row"]))
+                    out.flush()
+                    os.fsync(out.fileno())
+                temporary.replace(file)
+
+    def _clear(self) -> None:
+        """Remove what an earlier run of this stage left."""
+        if self.alone and self.folder.is_dir():
+            for entry in self.folder.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            return
+        earlier = Manifest.load(self._manifest).outputs if self._manifest.exists() else {}
+        mine = (self.records, self.dropped, self._manifest, self._partial, self._progress)
+        for file in (*mine, *(self.folder / name for name in earlier)):
+            file.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

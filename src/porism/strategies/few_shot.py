@@ -1,0 +1,17 @@
+"""Examples with their answers as earlier turns, then the question (Brown et al., 2020, arXiv:2005.14165)."""
+
+from __future__ import annotations
+
+from porism.prompts import messages
+from porism.prompts.messages import Examples, Instruction, Shots
+from porism.records import Message, Problem
+
+__all__ = ["prompt"]
+
+
+def prompt(
+    problem: Problem, *, shots: Shots = 4, examples: Examples = "worked", instruction: Instruction = ""
+) -> list[Message]:
+    """Each example's question and ``#### answer`` as turns, then the question."""
+    shown = messages.turns(messages.shots(examples, shots), reasoning=False, instruction=instruction)
+    return [*shown, *messages.question(problem, instruction)]

@@ -1,0 +1,65 @@
+"""The problem's own worked solution as an attempt: no model is asked.
+
+So solutions that come with a data set go the way of every other: they are graded, and only those whose final answer
+is right are kept for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from porism.engines import Engine, Sampling
+from porism.errors import DataError
+from porism.prompts import messages
+from porism.records import Attempt, Message, Problem
+
+__all__ = ["ASKS_ENGINE", "prompt", "solve"]
+
+ASKS_ENGINE = False
+
+Instruction = Annotated[str, Field(description="a line below the question")]
+System = Annotated[str, Field(description="a system message; the chat template's own if empty")]
+
+
+def prompt(problem: Problem, *, instruction: Instruction = "", system: System = "") -> list[Message]:
+    """The question as one user turn, as the strategy ``direct`` asks it."""
+    return messages.question(problem, instruction, system)
+
+
+def solve(
+    problems: Sequence[Problem],
+    engine: Engine,
+    sampling: Sampling,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    instruction: Instruction = "",
+    system: System = "",
+) -> list[list[Attempt]]:
+    """One attempt a problem: its solution. The engine is left alone.
+
+    Raises:
+        DataError: a problem has no worked solution.
+    """
+    del engine, sampling, samples, seed
+    bare = next((problem for problem in problems if not problem.solution), None)
+    if bare:
+        raise DataError(
+            f"the problem {bare.id} ({bare.source} {bare.group}) has no worked solution. "
+            "Use a source that has them, or let a model solve it."
+        )
+    return [
+        [
+            Attempt(
+                problem=problem,
+                strategy="worked",
+                messages=prompt(problem, instruction=instruction, system=system),
+                text=problem.solution,
+                model="worked",
+            )
+        ]
+        for problem in problems
+    ]

@@ -1,0 +1,71 @@
+"""Records → training rows as token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from porism import store
+from porism.errors import DataError
+from porism.prompts.render import Rendered, encode_pair
+from porism.records import Attempt, Example, Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Row", "examples", "render"]
+
+
+class Row(NamedTuple):
+    """A training example and its tokens; with a reason, it is not trained on."""
+
+    example: Example
+    tokens: Rendered
+    reason: str = ""
+
+
+def examples(paths: Sequence[str], *, allow_unverified: bool) -> list[Example]:
+    """The examples in attempts (prompt and text) and in prompt/completion rows.
+
+    Raises:
+        DataError: no rows, or an attempt that is not graded correct while ``allow_unverified`` is false.
+    """
+    found: list[Example] = []
+    for path in paths:
+        for record in store.read(path, Attempt, Example):
+            if isinstance(record, Example):
+                found.append(record)
+                continue
+            attempt = cast("Attempt", record)
+            if not allow_unverified and not (attempt.verdict and attempt.verdict.correct):
+                status = attempt.verdict.status if attempt.verdict else "not graded"
+                raise DataError(
+                    f"{path}: the attempt {attempt.id} is {status}. Keep the correct ones first ('curate: correct'), "
+                    "or set allow_unverified to train on what is there."
+                )
+            meta = {"problem": attempt.problem.id, "group": attempt.problem.group}
+            answer = Message(role="assistant", content=attempt.text)
+            found.append(Example(prompt=attempt.messages, completion=[answer], meta=meta))
+    if not found:
+        raise DataError(f"{', '.join(paths)}: no training rows.")
+    return found
+
+
+def render(tokenizer: PreTrainedTokenizerBase, chosen: Sequence[Example], max_length: int) -> list[Row]:
+    """The tokens of each example; an empty or too long one gets a reason.
+
+    Raises:
+        DataError: none is left.
+        ModelError: the chat template is missing or unfit.
+    """
+    rows = []
+    for example in chosen:
+        tokens = encode_pair(tokenizer, example.prompt, example.completion)
+        length = len(tokens.prompt) + len(tokens.completion)
+        reason = f"longer than max_length: {length} > {max_length} tokens" if length > max_length else ""
+        if not any(message["content"].strip() for message in example.completion):
+            reason = "empty completion"
+        rows.append(Row(example, tokens, reason))
+    if all(row.reason for row in rows):
+        raise DataError(f"none of {len(rows)} rows can be trained on; the first is {rows[0].reason}. Raise max_length.")
+    return rows
