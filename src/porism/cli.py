@@ -190,7 +190,7 @@ def _command(verb: str, part: str) -> Callable[..., None]:
             name: _parsed(fields[name].annotation, value) for name, value in given.items() if value not in (None, [])
         }
         manifest = pipeline.execute(pipeline.prepare(verb, part, values), output)
-        console.notice(f"{output}: {', '.join(f'{count:,} {name}' for name, count in manifest.counts.items())}")
+        console.notice(f"{output}: {pipeline.counts_text(manifest)}")
         _show(Path(output))
 
     parameters = [_parameter(name, field.annotation, _help(field)) for name, field in fields.items()]
@@ -222,7 +222,7 @@ def _parameter(name: str, kind: Any, text: str, *, required: bool = False) -> in
 
 def _type_name(kind: Any) -> str:
     """A setting's type as a person reads it: ``int``, ``full|lora``, ``str …``."""
-    inside = getattr(kind, "__args__", ())
+    inside: tuple[Any, ...] = getattr(kind, "__args__", ())
     origin = getattr(kind, "__origin__", None)
     if origin is Literal:
         return "|".join(map(str, inside))

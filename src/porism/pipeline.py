@@ -1,7 +1,7 @@
 """A recipe's stages in order, each skipped, resumed or run. Function calls; no workflow engine.
 
-Every verb is a module with ``settings(part, values)``, ``inputs(part, settings)`` (name → hash of all that it reads) and
-``run(part, settings, out)``.
+Every verb is a module with ``settings(part, values)``, ``inputs(part, settings)`` (name → hash of all that it
+reads) and ``run(part, settings, out)``.
 :func:`prepare` checks a stage's settings, :func:`execute` runs it, :func:`run` does both for a whole recipe.
 """
 
@@ -19,10 +19,12 @@ import yaml
 
 from porism import __version__, console, recipe, store
 from porism.errors import RecipeError, nearest
+from porism.models.pull import verify
 
 __all__ = [
     "VERBS",
     "Stage",
+    "counts_text",
     "default_part",
     "dry_run",
     "execute",
@@ -194,7 +196,10 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
         values = _with_defaults(plan, entry, stages)
         stage = prepare(entry.verb, entry.part, values, where, entry.name)
         for name, value in _references(stage.settings):
-            _resolve(name, value, stages, Path(), where)
+            target = _resolve(name, value, stages, Path(), where)
+            if name == "model" and target == value and getattr(stage.settings, "engine", "local") == "local":
+                verify(value)
+        _check_file(stage.settings, where)
         stages.append(stage)
     return stages
 
@@ -233,13 +238,26 @@ def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, wher
         number = recipe.number_of(value, labels, f"{where}: {name}")
         place = folder / folder_of(earlier, number)
         return str(place / "model" if name == "model" else place)
-    if name != "model" and not Path(value).expanduser().exists():
+    if name == "model":
+        return value
+    if not Path(value).expanduser().exists():
         known = [label for label, _ in labels]
         raise RecipeError(
             f"{where}: {name}: {value!r} is neither an earlier stage nor a file.{nearest(value, known)} "
             f"Earlier stages: {', '.join(known) or 'none'}."
         )
     return value
+
+
+def _check_file(settings: recipe.Settings, where: str) -> None:
+    """Notice a source's missing file before anything runs.
+
+    Raises:
+        RecipeError: it is not there.
+    """
+    path = getattr(settings, "path", "")
+    if path and not getattr(settings, "optional", False) and not Path(path).expanduser().exists():
+        raise RecipeError(f"{where}: path: no such file: {path}")
 
 
 def _with_paths(stages: Sequence[Stage], number: int, folder: Path) -> Stage:
@@ -264,8 +282,13 @@ def _key(module: Any, stage: Stage) -> store.Key:
 
 
 def _summary(manifest: store.Manifest) -> str:
-    counts = ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items())
+    counts = counts_text(manifest)
     return f"{counts or 'done'}  ({manifest.seconds:,.0f} s, {manifest.peak_memory_mb / 1024:.1f} GB)"
+
+
+def counts_text(manifest: store.Manifest) -> str:
+    """What a stage made, in words: ``120 records, 69 correct``."""
+    return ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items() if count)
 
 
 def _reset_peak() -> None:

@@ -177,9 +177,11 @@ def number_of(label: str, stages: Sequence[tuple[str, str]], where: str) -> int:
     matches = [at for at, (name, _) in enumerate(stages) if name == label]
     matches = matches or [at for at, (_, verb) in enumerate(stages) if verb == label]
     if len(matches) != 1:
-        names = [name for name, _ in stages]
+        names, verbs = zip(*stages, strict=True) if stages else ((), ())
         problem = "several stages are" if matches else "no stage is"
-        raise RecipeError(f"{where}: {problem} called {label!r}.{nearest(label, names)} Stages: {', '.join(names)}.")
+        raise RecipeError(
+            f"{where}: {problem} called {label!r}.{nearest(label, names + verbs)} Stages: {', '.join(names)}."
+        )
     return matches[0]
 
 

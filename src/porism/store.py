@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from porism import console
 from porism.errors import DataError, StorageError
@@ -104,7 +104,9 @@ def parse(row: Mapping[str, Any]) -> Record:
             "expected a problem (question, answer), an attempt (problem, messages, text) or an example "
             f"(prompt, completion); got the fields {', '.join(sorted(row)) or 'none'}"
         )
-    record: Record = _adapter(kind).validate_python({name: value for name, value in row.items() if name != "id"})
+    record: Record = _adapter(cast("Any", kind)).validate_python(
+        {name: value for name, value in row.items() if name != "id"}
+    )
     return record
 
 
@@ -314,7 +316,8 @@ class Output:
         if not self._manifest.exists():
             if self.records.exists() or (self.alone and self.folder.exists() and any(self.folder.iterdir())):
                 raise StorageError(
-                    f"{self.target} exists and was not written by a Porism stage. Choose another output, or move it away."
+                    f"{self.target} exists and was not written by a Porism stage. "
+                    "Choose another output, or move it away."
                 )
             return State("fresh", "")
         manifest = Manifest.load(self._manifest)
@@ -344,7 +347,7 @@ class Output:
         self._began = time.monotonic()
 
     def keep(self, name: str, value: Any) -> Any:
-        """Fix a property of the machine (thread count, dtype) for the whole stage: a resumed stage gets the first value."""
+        """Fix a property of the machine (threads, dtype) for the whole stage: a resumed stage gets the first value."""
         manifest = self._open_manifest()
         if name not in manifest.environment:
             manifest.environment[name] = value

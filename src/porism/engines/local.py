@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import Field
 
 from porism.engines import Reply, Request, Sample, Sampling
-from porism.models.load import Dtype, Loaded, choose_dtype, choose_threads, load
+from porism.models.load import Loaded, load
+from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.prompts.render import encode
 from porism.records import content_id
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LogitsProcessorList
+    from transformers import LogitsProcessorList, PreTrainedTokenizerBase, StoppingCriteriaList
 
 __all__ = ["Local", "start"]
 
@@ -105,7 +106,7 @@ class Local:
                 do_sample=False,
                 logits_processor=_processors(sampling, draws),
                 pad_token_id=pad,
-                **({"stop_strings": list(sampling.stop), "tokenizer": tokenizer} if sampling.stop else {}),
+                stopping_criteria=_criteria(tokenizer, sampling.stop, width),
             )
         ends = _end_ids(network.generation_config.eos_token_id, tokenizer.eos_token_id)
         return [self._sample(row.tolist(), ends, sampling) for row in out[:, width:]]
@@ -164,6 +165,30 @@ def _processors(sampling: Sampling, draws: list[tuple[int, int]]) -> LogitsProce
     return processors
 
 
+def _criteria(tokenizer: PreTrainedTokenizerBase, stops: Sequence[str], width: int) -> StoppingCriteriaList:
+    """Stop a row once a stop string stands in its new text.
+
+    Transformers' own ``stop_strings`` also matches a string that begins in the prompt.
+
+    Args:
+        tokenizer: turns ids into text.
+        stops: the strings.
+        width: length of the padded prompts; what follows is new.
+    """
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    reach = max(map(len, stops), default=0) + 4  # tokens: each has a character, but some are parts of one
+
+    class Stop(StoppingCriteria):  # type: ignore[misc]
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
+            del scores
+            tails = tokenizer.batch_decode(input_ids[:, width:][:, -reach:], skip_special_tokens=True)
+            return torch.tensor([any(stop in tail for stop in stops) for tail in tails], device=input_ids.device)
+
+    return StoppingCriteriaList([Stop()] if stops else [])
+
+
 def start(
     model: str,
     *,
@@ -178,7 +203,7 @@ def start(
     """
     import torch
 
-    torch.set_num_threads(choose_threads(threads))
+    prepare(choose_threads(threads))
     loaded = load(model, choose_dtype(dtype))
     if torch.cuda.is_available():
         loaded.model.to("cuda")

@@ -52,7 +52,8 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     if before.keys() != after.keys():
         missing = len(before.keys() ^ after.keys())
         raise DataError(
-            f"{settings.before} and {settings.after} are not attempts at the same problems: {missing} stand in one only."
+            f"{settings.before} and {settings.after} are not attempts at the same problems: "
+            f"{missing} stand in one only. Solve the same input twice."
         )
     sets: dict[str, list[tuple[Attempt, Attempt]]] = defaultdict(list)
     for key, attempt in before.items():
@@ -102,7 +103,8 @@ def _by_problem(path: str) -> dict[str, Attempt]:
         key = f"{attempt.problem.set} {attempt.problem.id}"
         if key in found:
             raise DataError(
-                f"{path}: expected one attempt at each problem, got several at {attempt.problem.id}. Solve with samples=1."
+                f"{path}: expected one attempt at each problem, got several at {attempt.problem.id}. "
+                "Solve with samples=1."
             )
         found[key] = attempt
     return found
@@ -147,8 +149,13 @@ def _examples(pairs: Sequence[tuple[Attempt, Attempt]], *, to_right: bool, most:
             "question": before.problem.question,
             "answer": before.problem.answer,
             "group": before.problem.group,
-            "before": {"text": before.text, "status": _state(before), "read": before.verdict and before.verdict.answer},
-            "after": {"text": after.text, "status": _state(after), "read": after.verdict and after.verdict.answer},
+            "before": _shown(before),
+            "after": _shown(after),
         }
         for before, after in chosen
     ]
+
+
+def _shown(attempt: Attempt) -> dict[str, Any]:
+    verdict = attempt.verdict
+    return {"text": attempt.text, "status": verdict and verdict.status, "read": verdict and verdict.answer}

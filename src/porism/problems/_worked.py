@@ -215,45 +215,45 @@ def worked_basic_arithmetic(metadata: Mapping[str, Any]) -> str:
 def worked_number_sequence(metadata: Mapping[str, Any]) -> str:
     """Name the rule, then apply it to the last visible term.
 
-    Reasoning-gym's ``alt`` and ``compose`` operations do nothing and are not
-    in the rule text; an empty rule text or one that does not reproduce the
-    whole sequence raises ``ValueError``.
+    Reasoning-gym's ``alt`` and ``compose`` operations do nothing and are not in the rule text; an empty rule text, or
+    one that does not reproduce the whole sequence, is unsolvable.
     """
     rule = str(metadata["rule"])
     terms = [int(t) for t in metadata["sequence"]]
     if not rule:
         raise Unsolvable("the sequence has no rule")
+    for position in range(len(terms) - 2):
+        if _apply_rule(rule, terms, position)[1] != terms[position + 1]:
+            raise Unsolvable(f"the rule does not give the sequence: {rule}")
+    lines, answer = _apply_rule(rule, terms, len(terms) - 2)
+    return _finish([f"Rule: {rule}", *lines], answer)
 
-    def apply(position: int, lines: list[str]) -> int:
-        value = terms[position]
-        for part in rule.split(" then "):
-            words = part.split()
-            if part == "square":
-                text, new = f"{value} * {value}", value * value
-            elif part == "double":
-                text, new = f"{value} * 2", value * 2
-            elif part == "halve":
-                text, new = f"{value} // 2", value // 2
-            elif part == "add previous":
+
+def _apply_rule(rule: str, terms: list[int], position: int) -> tuple[list[str], int]:
+    """The steps from one term to the next, and where they lead."""
+    lines: list[str] = []
+    number = terms[position]
+    for part in rule.split(" then "):
+        match part.split():
+            case ["square"]:
+                text, result = f"{number} * {number}", number * number
+            case ["double"]:
+                text, result = f"{number} * 2", number * 2
+            case ["halve"]:
+                text, result = f"{number} // 2", number // 2
+            case ["add", "previous"]:
                 if position == 0:
                     continue
-                previous = terms[position - 1]
-                text, new = f"{value} + {previous}", value + previous
-            elif words[0] == "add":
-                text, new = f"{value} + {words[1]}", value + int(words[1])
-            elif words[:2] == ["multiply", "by"]:
-                text, new = f"{value} * {words[2]}", value * int(words[2])
-            else:
+                text, result = f"{number} + {terms[position - 1]}", number + terms[position - 1]
+            case ["add", amount]:
+                text, result = f"{number} + {amount}", number + int(amount)
+            case ["multiply", "by", factor]:
+                text, result = f"{number} * {factor}", number * int(factor)
+            case _:
                 raise Unsolvable(f"unknown rule: {rule}")
-            lines.append(f"{text} = {new}")
-            value = new
-        return value
-
-    for position in range(len(terms) - 2):
-        if apply(position, []) != terms[position + 1]:
-            raise Unsolvable(f"the rule does not give the sequence: {rule}")
-    lines: list[str] = [f"Rule: {rule}"]
-    return _finish(lines, apply(len(terms) - 2, lines))
+        lines.append(f"{text} = {result}")
+        number = result
+    return lines, number
 
 
 WORKED: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -1,8 +1,8 @@
 """Problems made by reasoning-gym's generators: as many as wanted, with answers that are right by construction.
 
 Each task is a generator (``chain_sum``, ``gcd``, …) with its own parameters, or ``gsm_symbolic`` with a list of
-GSM-Symbolic templates (Mirzadeh et al., 2024, arXiv:2410.05229). Only tasks whose answers are numbers are taken. A worked solution
-comes with the templates, and with the tasks in :mod:`porism.problems._worked`.
+GSM-Symbolic templates (Mirzadeh et al., 2024, arXiv:2410.05229). Only tasks whose answers are numbers are taken.
+A worked solution comes with the templates, and with the tasks in :mod:`porism.problems._worked`.
 
 A problem belongs to a split by a hash of its task and the numbers in it, so two problems that differ in names or in the
 order of their numbers alone never stand in different splits.
@@ -29,7 +29,9 @@ _SHARES = {"train": range(7), "validation": range(7, 8), "test": range(8, 10)}
 _TRIES = 400
 """Instances drawn for each one wanted before a task is said to be used up."""
 
-_SUFFIX = " Give the result as your final answer. Do not include units."
+_ANSWER_ONLY = re.compile(r"\s*Give only the [\w ]+ as your final answer\.")
+"""Some generators forbid showing work; the sentence is left out, since a worked solution is what is wanted here."""
+
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ANSWER = re.compile(r"-?\d+(\.\d+)?(/\d+)?")
 
@@ -124,7 +126,7 @@ def _instances(template: int, seed: int) -> Iterator[_Item]:
     number = 0
     while True:
         made = generators[template](Random(f"{seed}/{template}/{number}"), 1.0)
-        yield _Item(made["question"] + _SUFFIX, str(made["answer"]), made["metadata"]["answer_cot"])
+        yield _Item(made["question"].strip(), str(made["answer"]), made["metadata"]["answer_cot"])
         number += 1
 
 
@@ -147,4 +149,4 @@ def _generated(task: str, parameters: Mapping[str, Any], seed: int, wanted: int)
             solution = work(item["metadata"]) if work else ""
         except _worked.Unsolvable:
             continue
-        yield _Item(item["question"].strip(), str(item["answer"]), solution)
+        yield _Item(_ANSWER_ONLY.sub("", item["question"]).strip(), str(item["answer"]), solution)

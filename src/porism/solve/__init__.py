@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import Field
@@ -19,7 +18,8 @@ from porism.engines import Engine, Reply, Request, Sampling
 from porism.errors import DataError
 from porism.find import find
 from porism.graders import judge
-from porism.models.load import choose_dtype, choose_threads, fingerprint
+from porism.models.load import fingerprint
+from porism.models.machine import choose_dtype, choose_threads
 from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
@@ -174,8 +174,8 @@ def _count(settings: Settings, out: store.Output) -> None:
         (unjudged, settings.max_unjudged, "max_unjudged", "Raise max_tokens, or choose another prompt or profile."),
     ):
         if count > limit * total:
+            shown = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
             raise DataError(
-                f"{count} of {total} attempts could not be {'run or graded' if name == 'max_failed' else 'judged'} "
-                f"({', '.join(f'{status} {n}' for status, n in statuses.most_common())}), more than {name}={limit} allows. "
+                f"{count} of {total} attempts could not be judged, more than {name}={limit} allows ({shown}). "
                 f"{why} They are in {out.records}."
             )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from porism.prompts import messages
-from porism.prompts.messages import Examples, Instruction, Shots
+from porism.prompts.messages import Examples, Instruction, Shots, System
 from porism.records import Message, Problem
 
 __all__ = ["prompt"]
 
 
 def prompt(
-    problem: Problem, *, shots: Shots = 4, examples: Examples = "worked", instruction: Instruction = ""
+    problem: Problem,
+    *,
+    shots: Shots = 4,
+    examples: Examples = "worked",
+    instruction: Instruction = "",
+    system: System = None,
 ) -> list[Message]:
     """Each example's question and whole solution as turns, then the question."""
-    shown = messages.turns(messages.shots(examples, shots), reasoning=True, instruction=instruction)
-    return [*shown, *messages.question(problem, instruction)]
+    shown = messages.shots(examples, shots)
+    return messages.after_examples(problem, shown, reasoning=True, instruction=instruction, system=system)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from porism.prompts import messages
+from porism.prompts.messages import Instruction, System
 from porism.records import Message, Problem
 
 __all__ = ["prompt"]
@@ -15,8 +12,8 @@ __all__ = ["prompt"]
 def prompt(
     problem: Problem,
     *,
-    instruction: Annotated[str, Field(description="a line below the question")] = "",
-    system: Annotated[str, Field(description="a system message; the chat template's own if empty")] = "",
+    instruction: Instruction = "",
+    system: System = None,
 ) -> list[Message]:
     """The question as one user turn."""
     return messages.question(problem, instruction, system)

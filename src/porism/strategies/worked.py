@@ -7,24 +7,19 @@ is right are kept for training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
-
-from pydantic import Field
 
 from porism.engines import Engine, Sampling
 from porism.errors import DataError
 from porism.prompts import messages
+from porism.prompts.messages import Instruction, System
 from porism.records import Attempt, Message, Problem
 
 __all__ = ["ASKS_ENGINE", "prompt", "solve"]
 
 ASKS_ENGINE = False
 
-Instruction = Annotated[str, Field(description="a line below the question")]
-System = Annotated[str, Field(description="a system message; the chat template's own if empty")]
 
-
-def prompt(problem: Problem, *, instruction: Instruction = "", system: System = "") -> list[Message]:
+def prompt(problem: Problem, *, instruction: Instruction = "", system: System = None) -> list[Message]:
     """The question as one user turn, as the strategy ``direct`` asks it."""
     return messages.question(problem, instruction, system)
 
@@ -37,7 +32,7 @@ def solve(
     samples: int = 1,
     seed: int = 0,
     instruction: Instruction = "",
-    system: System = "",
+    system: System = None,
 ) -> list[list[Attempt]]:
     """One attempt a problem: its solution. The engine is left alone.
 

@@ -7,7 +7,6 @@ output's ``model`` folder.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from porism import recipe, store

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from porism import recipe, store
 from porism.errors import MissingExtra, ModelError, RecipeError, StorageError
-from porism.models.load import Dtype, Loaded, choose_dtype, choose_threads, load
+from porism.models.load import Loaded, load
+from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 
 if TYPE_CHECKING:
     import torch
@@ -79,12 +80,11 @@ def run(settings: Settings, out: store.Output) -> None:
         UserError: rows, model or settings are unfit.
     """
     _check(settings, out)
-    import torch
     import transformers
 
     from porism.train import _card, _packing, _rows, _trainer
 
-    torch.set_num_threads(out.keep("threads", choose_threads(settings.threads)))
+    prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", choose_dtype(settings.dtype))
     transformers.set_seed(settings.seed)
     loaded = load(settings.model, "float32")

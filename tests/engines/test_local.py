@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from porism.engines import Request, Sampling
+from porism.engines.local import Local
+from porism.engines.scripted import Scripted
+from porism.errors import RecipeError
+from porism.models.load import load
+from porism.prompts.render import encode
+from porism.records import Message
+
+
+def ask(text: str, **settings: object) -> Request:
+    n, seed = settings.pop("n", 1), settings.pop("seed", 0)
+    sampling = Sampling(**{"max_tokens": 12, **settings})  # type: ignore[arg-type]
+    return Request(messages=[Message(role="user", content=text)], sampling=sampling, n=n, seed=seed)  # type: ignore[arg-type]
+
+
+PROMPTS = ["Hi", "What is 3 + 4?", "A longer question about nothing in particular, to be padded against.", "?!"]
+
+
+def test_greedy_equals_transformers_one_at_a_time(tiny_model: Path) -> None:
+    loaded = load(str(tiny_model))
+    replies = Local(loaded, batch_size=3).generate([ask(text) for text in PROMPTS])
+    for text, reply in zip(PROMPTS, replies, strict=True):
+        ids = encode(loaded.tokenizer, [Message(role="user", content=text)])
+        out = loaded.model.generate(
+            input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False
+        )[0, len(ids) :]
+        assert reply.samples[0].text == loaded.tokenizer.decode(out, skip_special_tokens=True)
+        assert reply.prompt_tokens == len(ids)
+
+
+def test_a_sample_depends_on_its_own_seed_alone(tiny_model: Path) -> None:
+    loaded = load(str(tiny_model))
+    hot = {"temperature": 1.0, "n": 3, "seed": 5}
+    alone = Local(loaded).generate([ask(PROMPTS[0], **hot)])[0].samples
+    among = Local(loaded, batch_size=2).generate([ask(text, **hot) for text in PROMPTS])[0].samples
+    assert alone == among
+    assert len({sample.text for sample in alone}) == 3
+    other = Local(loaded).generate([ask(PROMPTS[0], **{**hot, "seed": 6})])[0].samples
+    assert other != alone
+
+
+def test_sampling_follows_the_models_probabilities(tiny_model: Path) -> None:
+    """First tokens of many samples against the softmax: total variation within what n allows."""
+    loaded = load(str(tiny_model))
+    n = 3000
+    reply = Local(loaded, batch_size=1000).generate([ask("Hi", temperature=0.7, max_tokens=1, n=n, seed=1)])[0]
+    ids = torch.tensor([encode(loaded.tokenizer, [Message(role="user", content="Hi")])])
+    with torch.inference_mode():
+        p = torch.softmax(loaded.model(ids).logits[0, -1].float() / 0.7, -1)
+    texts = [loaded.tokenizer.decode([token], skip_special_tokens=True) for token in range(len(p))]
+    expected: dict[str, float] = {}
+    for text, share in zip(texts, p.tolist(), strict=True):
+        expected[text] = expected.get(text, 0) + share
+    found = {text: sum(s.text == text for s in reply.samples) / n for text in {s.text for s in reply.samples}}
+    distance = 0.5 * sum(abs(expected.get(text, 0) - found.get(text, 0)) for text in {*expected, *found})
+    noise = 0.5 * sum((share * (1 - share) / n) ** 0.5 for share in expected.values())
+    assert distance < 1.5 * noise
+
+
+def test_top_k_and_top_p_narrow_the_choice(tiny_model: Path) -> None:
+    engine = Local(load(str(tiny_model)))
+    greedy = engine.generate([ask("Hi")])[0].samples[0]
+    for narrow in ({"top_k": 1}, {"top_p": 1e-6}):
+        assert engine.generate([ask("Hi", temperature=2.0, seed=3, **narrow)])[0].samples[0] == greedy
+
+
+def test_stops_at_a_text_and_at_the_limit(tiny_model: Path) -> None:
+    engine = Local(load(str(tiny_model)))
+    whole = engine.generate([ask("Hi", max_tokens=12)])[0].samples[0]
+    assert whole.finish == "length"
+    assert whole.tokens == 12
+    stop = whole.text[3:5]
+    cut = engine.generate([ask("Hi", max_tokens=12, stop=(stop,))])[0].samples[0]
+    assert (cut.text, cut.finish) == (whole.text[: whole.text.index(stop)], "stop")
+    assert 0 < cut.tokens < 12
+
+
+def test_a_prompt_that_does_not_fit_is_an_error_not_an_answer(tiny_model: Path) -> None:
+    long, short = Local(load(str(tiny_model))).generate([ask("x" * 300), ask("Hi")])
+    assert long.samples[0].finish == "error"
+    assert "tokens, but the context" in long.samples[0].error
+    assert short.samples[0].finish == "length"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"top_p": 0.0}, {"top_p": 1.2}, {"temperature": -1}, {"max_tokens": 0}, {"top_k": -1}, {"stop": ("",)}]
+)
+def test_settings_outside_their_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match=next(iter(wrong))):
+        Sampling(**wrong)  # type: ignore[arg-type]
+
+
+def test_scripted_answers() -> None:
+    engine = Scripted({"a?": ["one", "two"], "b?": "x y z STOP w"}, default="none")
+    replies = engine.generate([ask("a?", n=3), ask("b?", stop=("STOP",)), ask("b?", max_tokens=2), ask("c?")])
+    assert [sample.text for sample in replies[0].samples] == ["one", "two", "one"]
+    assert replies[1].samples[0].text == "x y z "
+    assert (replies[2].samples[0].text, replies[2].samples[0].finish) == ("x y", "length")
+    assert replies[3].samples[0].text == "none"
+    assert len(engine.requests) == 4

@@ -1,0 +1,122 @@
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import attempt, problem
+from porism.errors import RecipeError
+from porism.graders import check, judge
+from porism.graders.number import value
+from porism.records import Status
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "rule"),
+    [
+        ("18", "9 + 9 = 18\n#### 18", "hash"),
+        ("18", "#### 12\nNo.\n#### 18.", "hash"),
+        ("18", "So \\boxed{18} it is, not 3.", "boxed"),
+        ("18", "The answer is 18. Check: 9 * 2.", "phrase"),
+        ("18", "The answer is: **$18.00**", "phrase"),
+        ("1200", "She pays 1,200", "last"),
+        ("-5", "x = -5", "last"),
+        ("5", "10 - 5", "last"),
+        ("5", "10-5", "last"),
+        ("1/2", "it is 0.5", "last"),
+        ("0.5", "about 50%", "last"),
+        ("50", "about 50%", "last"),
+        ("3", "1,2,3", "last"),
+        ("-5", "−5", "last"),
+        ("16", "a worked solution\n#### 16", "hash"),
+    ],
+)
+def test_reads_numbers_as_people_write_them(gold: str, text: str, rule: str) -> None:
+    verdict = check(gold=gold, text=text)
+    assert (verdict.status, verdict.rule) == (Status.CORRECT, rule)
+
+
+@pytest.mark.parametrize(
+    ("gold", "text"),
+    [("5", "-5"), ("18", "180"), ("18", "1.8"), ("18", "#### 19\n18"), ("12", "1,2"), ("0.5", "5")],
+)
+def test_other_numbers_are_wrong(gold: str, text: str) -> None:
+    assert check(gold=gold, text=text).status is Status.WRONG
+
+
+@pytest.mark.parametrize("text", ["", "none", "####", "9" * 5000, "1/0", "٣"])
+def test_what_cannot_be_read_is_not_wrong(text: str) -> None:
+    assert check(gold="1", text=text).status is Status.UNPARSED
+
+
+def test_an_unreadable_reference_is_told_apart() -> None:
+    assert check(gold="a lot", text="#### 3").status is Status.GOLD_UNPARSED
+
+
+def test_profiles_choose_the_rules() -> None:
+    text = "#### 3 is the answer, not 4"
+    assert check(gold="3", text=text, profile="auto").correct
+    assert check(gold="4", text=text, profile="last").correct
+    assert check(gold="3", text=text, profile="strict").correct
+    assert check(gold="4", text=text, profile="flexible").correct
+    assert check(gold="3", text="three", profile="strict").status is Status.UNPARSED
+    with pytest.raises(RecipeError, match="Did you mean 'strict'"):
+        check(gold="3", text=text, profile="strikt")
+
+
+def test_a_cut_off_text_is_judged_only_if_it_stated_its_answer() -> None:
+    cut = attempt(1, text="so 1 + 1 = 2", finish="length")
+    assert judge(cut).status is Status.TRUNCATED
+    assert judge(cut, "flexible").status is Status.CORRECT  # as lm-eval counts it
+    assert judge(attempt(1, text="#### 2\nAnd so", finish="length")).status is Status.CORRECT
+    assert judge(attempt(1, text="hm", finish="length")).status is Status.TRUNCATED
+    assert judge(attempt(1, text="", finish="error", error="boom")).reason == "boom"
+
+
+@given(st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=99))
+def test_a_number_equals_itself_however_it_is_written(number: Fraction) -> None:
+    assert value(str(number)) == number
+    forms = [f"#### {number}", f"The answer is {number}", f"\\boxed{{{number}}}"]
+    if number.denominator == 1:
+        forms += [f"#### {number.numerator:,}", f"= {number.numerator}.00", f"#### ${number.numerator}"]
+    for text in forms:
+        assert check(gold=str(number), text=text).correct, text
+        assert not check(gold=str(number + 1), text=text).correct, text
+
+
+@given(st.text(), st.sampled_from(["auto", "last", "strict", "flexible"]))
+def test_never_raises(text: str, profile: str) -> None:
+    check(gold="7", text=text, profile=profile)
+
+
+def test_gsm8k_accepts_its_own_answers(data: Path) -> None:
+    from porism.problems import gsm8k
+
+    for split in ("train", "test"):
+        for item in gsm8k.load(split, path=str(data)):
+            assert check(gold=item.answer, text=item.solution).correct, item
+
+
+def test_agrees_with_openai_labels(data: Path) -> None:
+    """Four models' real outputs on GSM8K's test set: the flexible reading agrees with every label."""
+    disagree = total = 0
+    for line in (data / "grading" / "gsm8k_labelled_outputs.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for label in (entry for entry in row.values() if isinstance(entry, dict) and "is_correct" in entry):
+            gold = row["ground_truth"].rpartition("A:")[2]
+            disagree += check(gold=gold, text=label["solution"], profile="last").correct != label["is_correct"]
+            total += 1
+    assert (total, disagree) == (5276, 0)
+
+
+def test_the_kind_names_the_grader(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from porism.records import Status, Verdict\n"
+        "def grade(gold, text, *, profile='auto'):\n"
+        "    return Verdict(status=Status.CORRECT if text == gold[::-1] else Status.WRONG)\n"
+    )
+    kind = f"{mine}:grade"
+    assert judge(attempt(1, problem=problem(1, answer="abc", kind=kind), text="cba")).correct

