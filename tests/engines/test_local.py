@@ -33,6 +33,30 @@ def test_greedy_equals_transformers_one_at_a_time(tiny_model: Path) -> None:
         assert reply.prompt_tokens == len(ids)
 
 
+def test_a_shared_prefix_changes_nothing(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worked examples in front of every question are computed once; the answers are those of each prompt alone."""
+    loaded = load(str(tiny_model))
+    lead = [Message(role="system", content="Some rules that every prompt begins with, well over the limit.")]
+    requests = [
+        Request(messages=[*lead, Message(role="user", content=text)], sampling=Sampling(max_tokens=9))
+        for text in PROMPTS
+    ]
+    seen = []
+    true_prefill = Local._prefill
+    monkeypatch.setattr(
+        Local, "_prefill", lambda self, ids, rows: seen.append(ids.shape[1]) or true_prefill(self, ids, rows)
+    )
+    together = Local(loaded).generate(requests)
+    assert seen[0] > 50
+    for request, reply in zip(requests, together, strict=True):
+        ids = encode(loaded.tokenizer, request.messages)
+        mask = torch.ones(1, len(ids))
+        out = loaded.model.generate(
+            input_ids=torch.tensor([ids]), attention_mask=mask, max_new_tokens=9, do_sample=False
+        )
+        assert reply.samples[0].text == loaded.tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)
+
+
 def test_a_sample_depends_on_its_own_seed_alone(tiny_model: Path) -> None:
     loaded = load(str(tiny_model))
     hot = {"temperature": 1.0, "n": 3, "seed": 5}
@@ -67,6 +91,18 @@ def test_top_k_and_top_p_narrow_the_choice(tiny_model: Path) -> None:
     greedy = engine.generate([ask("Hi")])[0].samples[0]
     for narrow in ({"top_k": 1}, {"top_p": 1e-6}):
         assert engine.generate([ask("Hi", temperature=2.0, seed=3, **narrow)])[0].samples[0] == greedy
+
+
+def test_rows_that_end_early_leave_the_others_alone(tiny_model: Path) -> None:
+    """Long answers of many lengths, cut by end tokens and stop strings, equal those of each prompt on its own."""
+    loaded = load(str(tiny_model))
+    requests = [
+        ask(text, temperature=1.5, max_tokens=70, seed=seed, stop=("a", "7")) for seed in range(4) for text in PROMPTS
+    ]
+    together = Local(loaded, batch_size=16).generate(requests)
+    assert len({reply.samples[0].tokens for reply in together}) > 4
+    for request, reply in zip(requests, together, strict=True):
+        assert Local(loaded).generate([request])[0] == reply
 
 
 def test_stops_at_a_text_and_at_the_limit(tiny_model: Path) -> None:

@@ -1,4 +1,4 @@
-"""Generation in this process with transformers' ``generate``, batched, prompts of like length together."""
+"""Generation in this process with transformers' ``generate``: batched, sorted by length, common prefixes computed once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from porism.records import content_id
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LogitsProcessorList, PreTrainedTokenizerBase, StoppingCriteriaList
+    from transformers import DynamicCache, LogitsProcessorList, PreTrainedTokenizerBase, StoppingCriteriaList
 
 __all__ = ["Local", "start"]
+
+
+_WORTH_SHARING = 32
+"""Shorter common prefixes are simply computed with each row."""
+
+_SEGMENT = 16
+"""Tokens between two looks at which rows have ended."""
 
 
 class _Row(NamedTuple):
@@ -88,44 +95,89 @@ class Local:
                 yield requests[batch[0].request].sampling, batch
 
     def _run(self, sampling: Sampling, batch: list[_Row], seeds: list[int]) -> list[Sample]:
+        """Generate for a batch; rows that have ended are taken out every few tokens, and the rest goes on alone."""
         import torch
 
         tokenizer, network = self._tokenizer, self._network
-        width = max(len(row.ids) for row in batch)
         pad = int(tokenizer.pad_token_id)
-        ids_B_T = torch.tensor([[pad] * (width - len(row.ids)) + row.ids for row in batch], device=network.device)
-        mask_B_T = torch.tensor(
-            [[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in batch], device=network.device
-        )
-        draws = [(seed, row.sample) for seed, row in zip(seeds, batch, strict=True)]
-        with torch.inference_mode():
-            out = network.generate(
-                input_ids=ids_B_T,
-                attention_mask=mask_B_T,
-                max_new_tokens=sampling.max_tokens,
-                do_sample=False,
-                logits_processor=_processors(sampling, draws),
-                pad_token_id=pad,
-                stopping_criteria=_criteria(tokenizer, sampling.stop, width),
-            )
+        shared = _shared_prefix([row.ids for row in batch])
+        width = max(len(row.ids) for row in batch)
+        gaps = [width - len(row.ids) for row in batch]
+        ids = [row.ids[:shared] + [pad] * gap + row.ids[shared:] for row, gap in zip(batch, gaps, strict=True)]
+        mask = [[1] * shared + [0] * gap + [1] * (width - shared - gap) for gap in gaps]
+        ids_B_T, mask_B_T = (torch.tensor(rows, device=network.device) for rows in (ids, mask))
+        generators = _generators(sampling, [(seed, row.sample) for seed, row in zip(seeds, batch, strict=True)])
         ends = _end_ids(network.generation_config.eos_token_id, tokenizer.eos_token_id)
-        return [self._sample(row.tolist(), ends, sampling) for row in out[:, width:]]
+        texts: list[list[int]] = [[] for _ in batch]
+        alive = list(range(len(batch)))
+        with torch.inference_mode():
+            cache = self._prefill(ids_B_T[:1, :shared], len(batch))
+            while alive:
+                done = ids_B_T.shape[1] - width
+                out = network.generate(
+                    input_ids=ids_B_T,
+                    attention_mask=mask_B_T,
+                    past_key_values=cache,
+                    max_new_tokens=min(_SEGMENT, sampling.max_tokens - done),
+                    do_sample=False,
+                    logits_processor=_processors(sampling, [generators[row] for row in alive] if generators else []),
+                    stopping_criteria=_criteria(tokenizer, sampling.stop, width),
+                    pad_token_id=pad,
+                    return_dict_in_generate=True,
+                )
+                going = []
+                for place, row in enumerate(alive):
+                    texts[row] = out.sequences[place, width:].tolist()
+                    ended = ends.intersection(texts[row]) or self._stop_at(texts[row], sampling.stop) >= 0
+                    if not ended and len(texts[row]) < sampling.max_tokens:
+                        going.append(place)
+                alive = [alive[place] for place in going]
+                chosen = torch.tensor(going, dtype=torch.long, device=network.device)
+                cache = out.past_key_values
+                cache.batch_select_indices(chosen)
+                ids_B_T = out.sequences[chosen]
+                grown = ids_B_T.shape[1] - mask_B_T.shape[1]
+                mask_B_T = torch.nn.functional.pad(mask_B_T[chosen], (0, grown), value=1)
+        return [self._sample(text, ends, sampling) for text in texts]
+
+    def _prefill(self, ids_1_T: torch.Tensor, rows: int) -> DynamicCache | None:
+        """Keys and values of a prefix that all rows share, computed once; None for an empty prefix."""
+        import transformers
+
+        if ids_1_T.shape[1] == 0:
+            return None
+        cache = transformers.DynamicCache(config=self._network.config)
+        self._network(input_ids=ids_1_T, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache.batch_repeat_interleave(rows)
+        return cache
 
     def _sample(self, ids: list[int], ends: set[int], sampling: Sampling) -> Sample:
         """Cut one row of generated ids at its end token or stop string."""
         length = next((at + 1 for at, token in enumerate(ids) if token in ends), len(ids))
         ended = length > 0 and ids[length - 1] in ends
         text = self._tokenizer.decode(ids[:length], skip_special_tokens=True)
-        cut = min((at for at in map(text.find, sampling.stop) if at >= 0), default=-1)
-        if cut >= 0:
-            kept = text[:cut]
-            tokens = next(n for n in range(1, length + 1) if self._reaches(ids[:n], cut, sampling.stop))
-            return Sample(text=kept, finish="stop", tokens=tokens)
-        return Sample(text=text, finish="stop" if ended else "length", tokens=length)
+        cut = self._stop_at(ids[:length], sampling.stop)
+        if cut < 0:
+            return Sample(text=text, finish="stop" if ended else "length", tokens=length)
+        tokens = next(n for n in range(1, length + 1) if self._stop_at(ids[:n], sampling.stop) >= 0)
+        return Sample(text=text[:cut], finish="stop", tokens=tokens)
 
-    def _reaches(self, ids: list[int], cut: int, stops: Sequence[str]) -> bool:
+    def _stop_at(self, ids: list[int], stops: Sequence[str]) -> int:
+        """Where in the text of ``ids`` the first stop string begins; -1 where there is none."""
+        if not stops:
+            return -1
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return any(text.startswith(stop, cut) for stop in stops)
+        return min((at for at in map(text.find, stops) if at >= 0), default=-1)
+
+
+def _shared_prefix(prompts: Sequence[list[int]]) -> int:
+    """How many tokens all prompts begin with, such as worked examples; each keeps at least one token of its own."""
+    if len(prompts) < 2:
+        return 0
+    first, last = min(prompts), max(prompts)
+    length = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    length = min(length, min(map(len, prompts)) - 1)
+    return length if length >= _WORTH_SHARING else 0
 
 
 def _end_ids(*configured: int | list[int] | None) -> set[int]:
@@ -135,7 +187,16 @@ def _end_ids(*configured: int | list[int] | None) -> set[int]:
     return ends
 
 
-def _processors(sampling: Sampling, draws: list[tuple[int, int]]) -> LogitsProcessorList:
+def _generators(sampling: Sampling, draws: list[tuple[int, int]]) -> list[torch.Generator]:
+    """One random generator a row, seeded by the request's seed and the sample's number; none for greedy decoding."""
+    import torch
+
+    if sampling.temperature == 0:
+        return []
+    return [torch.Generator().manual_seed(int(content_id(seed, sample), 16) >> 1) for seed, sample in draws]
+
+
+def _processors(sampling: Sampling, generators: list[torch.Generator]) -> LogitsProcessorList:
     """Logits processors that make ``generate``'s arg max an exact draw from each row's own generator.
 
     Adding Gumbel noise and taking the arg max samples from the softmax (Gumbel-max); noise from a generator that is
@@ -146,9 +207,8 @@ def _processors(sampling: Sampling, draws: list[tuple[int, int]]) -> LogitsProce
     from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
     processors = LogitsProcessorList()
-    if sampling.temperature == 0:
+    if not generators:
         return processors
-    generators = [torch.Generator().manual_seed(int(content_id(seed, sample), 16) >> 1) for seed, sample in draws]
 
     class Gumbel(LogitsProcessor):  # type: ignore[misc]
         def __call__(self, input_ids: torch.Tensor, scores_B_V: torch.Tensor) -> torch.Tensor:

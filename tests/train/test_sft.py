@@ -1,0 +1,244 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from conftest import attempt, problem
+from porism import pipeline, store
+from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError
+from porism.losses.cross_entropy import cross_entropy
+from porism.models.load import load
+from porism.prompts.render import Rendered
+from porism.records import Attempt, Example, Message, Record, Status, to_row
+from porism.train import _packing, _trainer
+
+ROWS = [Rendered([5, 9, 7], [11, 12, 2]), Rendered([8] * 9, [40, 2]), Rendered([3], [21, 22, 23, 24, 2])]
+
+
+def write(path: Path, records: list[Record]) -> str:
+    path.write_text("".join(json.dumps(to_row(record)) + "\n" for record in records))
+    return str(path)
+
+
+def train(target: Path, rows: str, model: Path, **settings: object) -> store.Manifest:
+    values = {
+        "input": [rows],
+        "model": str(model),
+        "batch_size": 2,
+        "micro_batch_size": 2,
+        "threads": 1,
+        "dtype": "float32",
+    }
+    return pipeline.execute(pipeline.prepare("train", "sft", {**values, **settings}), target)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in load(str(folder / "model")).model.named_parameters()}
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> str:
+    return write(tmp_path / "rows.jsonl", [attempt(n, text=f"{n} + 1 = {n + 1}\n#### {n + 1}") for n in range(10)])
+
+
+def test_a_packed_row_equals_its_sequences_one_by_one(tiny_model: Path) -> None:
+    """Loss and every gradient, against plain forward passes with the loss written out by hand."""
+    plain = load(str(tiny_model)).model.train()
+    total = sum(len(row.completion) for row in ROWS)
+    for row in ROWS:
+        ids = torch.tensor([row.prompt + row.completion])
+        logits = plain(ids).logits[0, len(row.prompt) - 1 : -1]
+        (-functional.log_softmax(logits, -1)[range(len(row.completion)), row.completion].sum() / total).backward()
+
+    packed = load(str(tiny_model)).model.train()
+    packed.set_attn_implementation(_packing.ATTENTION)
+    batch = _packing.pack(ROWS)
+    targets = batch.pop("shift_labels")
+    loss = cross_entropy(packed(**batch, use_cache=False).logits[0], targets, total)
+    loss.backward()
+    assert targets.tolist() == [token for row in ROWS for token in row.completion]
+    for (name, a), (_, b) in zip(plain.named_parameters(), packed.named_parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_the_loss_equals_trls(tiny_model: Path) -> None:
+    """TRL's SFT loss is the model's own shifted cross-entropy on the labels; so is ours."""
+    network = load(str(tiny_model)).model
+    row = ROWS[0]
+    ids = torch.tensor([row.prompt + row.completion])
+    labels = torch.tensor([[-100] * len(row.prompt) + row.completion])
+    reference = network(input_ids=ids, labels=labels).loss
+    network.set_attn_implementation(_packing.ATTENTION)
+    batch = _packing.pack([row])
+    targets = batch.pop("shift_labels")
+    torch.testing.assert_close(cross_entropy(network(**batch).logits[0], targets, len(targets)), reference)
+
+
+def test_accumulated_micro_batches_make_the_same_step(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    for name, micro in (("one", 4), ("two", 2), ("four", 1)):
+        train(tmp_path / name, rows, tiny_model, batch_size=4, micro_batch_size=micro, max_steps=2, lr=1e-2)
+    one, two, four = (weights(tmp_path / name) for name in ("one", "two", "four"))
+    for name, weight in one.items():
+        torch.testing.assert_close(weight, two[name], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weight, four[name], rtol=1e-3, atol=1e-5)
+
+
+def test_prompts_are_not_learned(tiny_model: Path, tmp_path: Path) -> None:
+    """Prompt tokens are no targets: a prompt's log-probability moves far less than the answer's."""
+    row = Example(
+        prompt=[Message(role="user", content="abcdef")], completion=[Message(role="assistant", content="uvwxyz")]
+    )
+    train(
+        tmp_path / "x",
+        write(tmp_path / "r.jsonl", [row]),
+        tiny_model,
+        max_steps=30,
+        lr=3e-3,
+        batch_size=1,
+        micro_batch_size=1,
+    )
+
+    def nll(folder: Path, text: str) -> float:
+        loaded = load(str(folder))
+        ids = torch.tensor([loaded.tokenizer(text, add_special_tokens=False)["input_ids"]])
+        return float(loaded.model(input_ids=ids, labels=ids).loss)
+
+    gain = {text: nll(tiny_model, text) - nll(tmp_path / "x" / "model", text) for text in ("uvwxyz", "abcdef")}
+    assert gain["uvwxyz"] > 1
+    assert gain["abcdef"] < 0.3
+
+
+def test_which_weights_move(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    start = dict(load(str(tiny_model)).model.named_parameters())
+
+    def moved(name: str, **settings: object) -> set[str]:
+        train(tmp_path / name, rows, tiny_model, max_steps=2, lr=1e-2, **settings)
+        return {key for key, value in weights(tmp_path / name).items() if not torch.equal(value, start[key])}
+
+    assert moved("all") == set(start)
+    last = moved("last", train_layers=1)
+    assert last == {name for name in start if ".layers.1." in name or name == "model.norm.weight"}
+
+    train(tmp_path / "lora", rows, tiny_model, max_steps=2, method="lora", lora_r=2)
+    config = json.loads((tmp_path / "lora" / "model" / "adapter_config.json").read_text())
+    assert (config["r"], config["base_model_name_or_path"]) == (2, str(tiny_model))
+    assert not (tmp_path / "lora" / "model" / "model.safetensors").exists()
+    train(tmp_path / "merged", rows, tiny_model, max_steps=2, method="lora", lora_r=2, merge=True)
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        a, b = (load(str(tmp_path / name / "model")).model(ids).logits for name in ("lora", "merged"))
+    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    only = train(tmp_path / "q", rows, tiny_model, max_steps=1, method="lora", lora_r=2, lora_targets=["q_proj"])
+    assert only.figures["trainable_parameters"] == 2 * 2 * (32 * 2 + 32 * 2) // 2
+
+
+def test_training_goes_on_from_an_adapter(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    train(tmp_path / "a", rows, tiny_model, max_steps=2, method="lora", lora_r=2)
+    train(tmp_path / "b", rows, tmp_path / "a" / "model", max_steps=2, method="lora")
+    config = json.loads((tmp_path / "b" / "model" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny_model)
+    whole = train(tmp_path / "c", rows, tmp_path / "a" / "model", max_steps=2)
+    assert (tmp_path / "c" / "model" / "model.safetensors").exists()
+    assert whole.figures["trainable_parameters"] == whole.figures["parameters"]
+
+
+def test_every_setting_reaches_the_trainer(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    def losses(name: str, **settings: object) -> list[dict[str, float]]:
+        train(tmp_path / name, rows, tiny_model, **settings)
+        return [row for _, row in store.rows(tmp_path / name / "metrics.jsonl")]
+
+    base = losses("base", lr=1e-2)
+    assert len(base) == 5
+    assert len(losses("epochs", epochs=2)) == 10
+    assert len(losses("steps", max_steps=3)) == 3
+    assert losses("seed", lr=1e-2, seed=1)[0]["loss"] != base[0]["loss"]
+    assert losses("decay", lr=1e-2, weight_decay=0.5)[-1]["loss"] != base[-1]["loss"]
+    assert losses("clip", lr=1e-2, max_grad_norm=1e-4)[-1]["loss"] != base[-1]["loss"]
+    assert losses("dropout", method="lora", lora_dropout=0.9)[-1] != losses("dry", method="lora")[-1]
+    assert losses("alpha", method="lora", lora_alpha=900)[-1]["loss"] != losses("alpha2", method="lora")[-1]["loss"]
+    constant = [
+        row["learning_rate"] for row in losses("constant", lr=1e-2, schedule="constant_with_warmup", warmup=0.0)
+    ]
+    assert set(constant) == {1e-2}
+    cosine, linear = ([row["learning_rate"] for row in losses(n, lr=1e-2, schedule=n)] for n in ("cosine", "linear"))
+    assert cosine != linear
+    assert losses("warm", lr=1e-2, warmup=0.6)[0]["learning_rate"] == 0
+    assert train(tmp_path / "bf16", rows, tiny_model, dtype="bfloat16").environment["dtype"] == "bfloat16"
+
+
+def test_logs_go_where_they_are_asked_for(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(tmp_path / "x", rows, tiny_model, max_steps=1, report_to=["tensorboard"])
+    assert list((tmp_path / "x" / "logs").rglob("events.out.tfevents*"))
+    with pytest.raises(MissingExtra, match=r"pip install 'porism\[log\]'"):
+        train(tmp_path / "y", rows, tiny_model, report_to=["swanlab"])
+
+
+def test_only_graded_correct_attempts_are_trained_on(tiny_model: Path, tmp_path: Path) -> None:
+    mixed = write(tmp_path / "m.jsonl", [attempt(0), attempt(1, Status.WRONG)])
+    with pytest.raises(DataError, match="is wrong"):
+        train(tmp_path / "x", mixed, tiny_model)
+    bare = write(tmp_path / "b.jsonl", [attempt(0, verdict=None)])
+    with pytest.raises(DataError, match="is not graded"):
+        train(tmp_path / "y", bare, tiny_model)
+    assert train(tmp_path / "z", mixed, tiny_model, allow_unverified=True).counts["records"] == 2
+
+
+def test_long_and_empty_rows_are_kept_out_with_the_reason(tiny_model: Path, tmp_path: Path) -> None:
+    records: list[Attempt] = [attempt(0), attempt(1, text="long " * 40), attempt(2, text=" ")]
+    manifest = train(tmp_path / "x", write(tmp_path / "r.jsonl", records), tiny_model, max_length=100)  # type: ignore[arg-type]
+    assert manifest.counts == {"dropped": 2, "records": 1}
+    reasons = [row["reason"] for _, row in store.rows(tmp_path / "x" / "dropped.jsonl")]
+    assert reasons[0].startswith("longer than max_length")
+    assert reasons[1] == "empty completion"
+    with pytest.raises(DataError, match="none of 1 rows"):
+        train(tmp_path / "y", write(tmp_path / "e.jsonl", [attempt(0, text=" ")]), tiny_model)
+
+
+def test_unfit_settings_are_one_clear_error(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    for settings, error, complaint in (
+        ({"batch_size": 3}, RecipeError, "not a multiple"),
+        ({"train_layers": 9}, RecipeError, "2 layers, got 9"),
+        ({"method": "lora", "lora_targets": ["nothing"]}, ModelError, "nothing"),
+        ({"report_to": ["wandbb"]}, RecipeError, "unknown logger"),
+        ({"lr": 0.0}, RecipeError, "greater than 0"),
+    ):
+        with pytest.raises(error, match=complaint):
+            train(tmp_path / "x", rows, tiny_model, **settings)
+    with pytest.raises(StorageError, match="expected a folder"):
+        train(tmp_path / "x.jsonl", rows, tiny_model)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    rows: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from porism.train import sft
+
+    true_loss, calls = sft._loss, []
+
+    def sick(*args: object) -> torch.Tensor:
+        calls.append(1)
+        loss = true_loss(*args)  # type: ignore[arg-type]
+        return loss * float("nan") if len(calls) == 4 else loss
+
+    monkeypatch.setattr(sft, "_loss", sick)
+    with pytest.raises(PorismError, match="the loss became nan after step 3"):
+        train(tmp_path / "x", rows, tiny_model, checkpoint_every=1)
+    assert _trainer.last_checkpoint(tmp_path / "x" / "checkpoints").name == "checkpoint-3"  # type: ignore[union-attr]
+    monkeypatch.setattr(sft, "_loss", true_loss)
+    train(tmp_path / "x", rows, tiny_model, checkpoint_every=1)
+    train(tmp_path / "calm", rows, tiny_model, checkpoint_every=1)
+    a, b = (store.sha256(tmp_path / name / "model" / "model.safetensors") for name in ("x", "calm"))
+    assert a == b
+
+
+def test_the_card_says_what_the_model_was_made_from(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    train(tmp_path / "x", rows, tiny_model, max_steps=1)
+    card = (tmp_path / "x" / "model" / "README.md").read_text()
+    assert card.startswith("---\nbase_model: ")
+    assert store.sha256(Path(rows)) in card
+    assert '"max_steps": 1' in card
+    assert not list((tmp_path / "x" / "model").glob("*.bin"))
+    assert problem(0).question in (tmp_path / "x" / "records.jsonl").read_text()
