@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -240,24 +241,38 @@ def test_training_data_that_stands_in_the_test_set_is_refused(recipe_file: Path,
         pipeline.run(recipe_file, runs=tmp_path / "runs")
 
 
-def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK.format(folder=str(tmp_path / "out"))],
+def test_a_disk_that_takes_no_more_is_one_clear_line(tmp_path: Path) -> None:
+    """A real limit on file size stands for a full disk: exit code 2, no traceback, and the same command goes on."""
+    command = [sys.executable, "-m", "porism", "problems", "procedural", "--tasks", "{chain_sum: {count: 40}}"]
+    command += ["--output", str(tmp_path / "out")]
+    limit = (2000, 2000)
+    full = subprocess.run(
+        command,
         capture_output=True,
         text=True,
         check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )
-    assert done.returncode == 2
-    assert "no space left on the device" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert full.returncode == 2, full.stderr
+    assert "larger than this system allows" in full.stderr
+    assert "Traceback" not in full.stderr
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(store.rows(tmp_path / "out" / "records.jsonl"))) == 40
 
 
-FULL_DISK = """
-import errno, sys
-from porism import cli, store
-def full(self, *args, **kwargs):
-    raise OSError(errno.ENOSPC, "No space left on device", "{folder}")
-store.Output.process = full
-sys.argv = ["porism", "problems", "procedural", "--tasks", "{{chain_sum: {{count: 2}}}}", "--output", "{folder}"]
-cli.main()
-"""
+def test_no_space_left_while_weights_are_written(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    import safetensors
+
+    from porism import cli
+
+    monkeypatch.setattr(sys, "argv", ["porism", "--version"])
+
+    def full(*_: object, **__: object) -> None:
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(cli, "_app", lambda arguments: full)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 2
+    assert "no space left on the device" in capsys.readouterr().err

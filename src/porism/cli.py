@@ -69,20 +69,29 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("Stopped. The same command goes on from here.", 130)
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        _fail(
-            f"{error.filename or 'writing'}: {_DISK[error.errno]} What is finished stays; the same command goes on.", 2
-        )
     except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        _fail(error.format_message(), 2)
+        _fail(*_outside(error))
+
+
+def _outside(error: Exception) -> tuple[str, int]:
+    """Message and exit code for an error that is not Porism's own: the command line's, or the disk's.
+
+    Raises:
+        Exception: the error itself, if it is neither: that is a defect, and its traceback is wanted.
+    """
+    if hasattr(error, "format_message"):  # typer's usage errors
+        return error.format_message(), 2
+    number = getattr(error, "errno", None)
+    if "No space left on device" in str(error):  # safetensors wraps it in an exception of its own
+        number = errno.ENOSPC
+    if number not in _DISK:
+        raise error
+    return f"{getattr(error, 'filename', None) or 'writing'}: {_DISK[number]} What is finished stays.", 2
 
 
 _DISK = {
     errno.ENOSPC: "no space left on the device. Free some, or choose another output folder.",
+    errno.EFBIG: "the file is larger than this system allows. Choose another output folder.",
     errno.EDQUOT: "the disk quota is used up. Free some space, or choose another output folder.",
     errno.EACCES: "permission denied. Choose a path that you may write to.",
     errno.EPERM: "not permitted. Choose a path that you may write to.",

