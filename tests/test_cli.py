@@ -23,7 +23,7 @@ def test_help_is_light() -> None:
         "import sys; sys.argv = ['porism', '--help']\n"
         "from porism import cli\n"
         "try:\n    cli.main()\n"
-        "finally:\n    heavy = {'torch', 'transformers', 'numpy', 'matplotlib', 'yaml', 'porism.solve', 'porism.pipeline'}\n"
+        "finally:\n    heavy = {'torch', 'transformers', 'numpy', 'yaml', 'porism.solve', 'porism.pipeline'}\n"
         "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

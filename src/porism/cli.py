@@ -56,6 +56,8 @@ _STAGES = {
 }
 """Verb → help, what its parts are called, an example. Kept here so that ``--help`` imports no verb."""
 
+_STOPPED = 130
+
 _DEFAULT_PARTS = {"solve": "direct"}
 
 
@@ -64,13 +66,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         arguments = _as_flags(sys.argv[1:])
-        _app(arguments)(args=arguments, standalone_mode=False)
+        code = _app(arguments)(args=arguments, standalone_mode=False)
     except PorismError as error:
         _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("Stopped. The same command goes on from here.", 130)
-    except Exception as error:
+    except KeyboardInterrupt:
+        code = _STOPPED
+    except Exception as error:  # noqa: BLE001 (what is not the user's doing is raised again)
         _fail(*_outside(error))
+    if code == _STOPPED:  # which is also what typer makes of Ctrl-C inside a command
+        _fail("Stopped. The same command goes on from here.", _STOPPED)
 
 
 def _outside(error: Exception) -> tuple[str, int]:
@@ -92,6 +96,7 @@ def _outside(error: Exception) -> tuple[str, int]:
 _DISK = {
     errno.ENOSPC: "no space left on the device. Free some, or choose another output folder.",
     errno.EFBIG: "the file is larger than this system allows. Choose another output folder.",
+    errno.ENOENT: "no such file or folder, and it cannot be made. Check the path.",
     errno.EDQUOT: "the disk quota is used up. Free some space, or choose another output folder.",
     errno.EACCES: "permission denied. Choose a path that you may write to.",
     errno.EPERM: "not permitted. Choose a path that you may write to.",
@@ -157,12 +162,18 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _show_version(asked: bool) -> None:
+    if asked:
         print(f"porism {__version__}")
         raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    del version
 
 
 def _unused() -> None:

@@ -20,10 +20,10 @@ def test_mcnemar_equals_the_binomial_test(b: int, c: int) -> None:
     assert mcnemar(b, c) == pytest.approx(expected)
 
 
-def test_paired_difference_equals_newcombes_published_example() -> None:
-    """Newcombe (1998), Statistics in Medicine 17:2635, table III, method 10: 36, 12, 2, 0 → 0.2 (0.0562, 0.3290)."""
-    interval = paired_difference(both=36, only_before=2, only_after=12, neither=0)
-    assert interval == pytest.approx((0.2, 0.0562, 0.3290), abs=5e-4)
+def test_paired_difference_equals_another_implementation() -> None:
+    """The R package contingencytables, ``Newcombe_square_and_add_CI_paired_2x2``, on Cavo et al. (2012)."""
+    interval = paired_difference(both=59, only_before=16, only_after=6, neither=80)
+    assert interval == pytest.approx((-0.0621, -0.1186, -0.0046), abs=5e-5)
 
 
 def test_paired_interval_holds_its_level() -> None:

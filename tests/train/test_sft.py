@@ -56,6 +56,7 @@ def test_a_packed_row_equals_its_sequences_one_by_one(tiny_model: Path) -> None:
     packed.set_attn_implementation(_packing.ATTENTION)
     batch = _packing.pack(ROWS)
     targets = batch.pop("shift_labels")
+    del batch["labels"]
     loss = cross_entropy(packed(**batch, use_cache=False).logits[0], targets, total)
     loss.backward()
     assert targets.tolist() == [token for row in ROWS for token in row.completion]
@@ -73,16 +74,19 @@ def test_the_loss_equals_trls(tiny_model: Path) -> None:
     network.set_attn_implementation(_packing.ATTENTION)
     batch = _packing.pack([row])
     targets = batch.pop("shift_labels")
+    del batch["labels"]
     torch.testing.assert_close(cross_entropy(network(**batch).logits[0], targets, len(targets)), reference)
 
 
 def test_accumulated_micro_batches_make_the_same_step(rows: str, tiny_model: Path, tmp_path: Path) -> None:
-    for name, micro in (("one", 4), ("two", 2), ("four", 1)):
-        train(tmp_path / name, rows, tiny_model, batch_size=4, micro_batch_size=micro, max_steps=2, lr=1e-2)
-    one, two, four = (weights(tmp_path / name) for name in ("one", "two", "four"))
-    for name, weight in one.items():
-        torch.testing.assert_close(weight, two[name], rtol=1e-3, atol=1e-5)
-        torch.testing.assert_close(weight, four[name], rtol=1e-3, atol=1e-5)
+    def first_step(micro: int) -> tuple[float, float]:
+        train(tmp_path / str(micro), rows, tiny_model, batch_size=4, micro_batch_size=micro, max_steps=1)
+        step = next(store.rows(tmp_path / str(micro) / "metrics.jsonl"))[1]
+        return step["loss"], step["grad_norm"]
+
+    whole = first_step(4)
+    assert first_step(2) == pytest.approx(whole, rel=1e-5)
+    assert first_step(1) == pytest.approx(whole, rel=1e-5)
 
 
 def test_prompts_are_not_learned(tiny_model: Path, tmp_path: Path) -> None:
@@ -100,6 +104,7 @@ def test_prompts_are_not_learned(tiny_model: Path, tmp_path: Path) -> None:
         micro_batch_size=1,
     )
 
+    @torch.inference_mode()
     def nll(folder: Path, text: str) -> float:
         loaded = load(str(folder))
         ids = torch.tensor([loaded.tokenizer(text, add_special_tokens=False)["input_ids"]])
@@ -107,7 +112,7 @@ def test_prompts_are_not_learned(tiny_model: Path, tmp_path: Path) -> None:
 
     gain = {text: nll(tiny_model, text) - nll(tmp_path / "x" / "model", text) for text in ("uvwxyz", "abcdef")}
     assert gain["uvwxyz"] > 1
-    assert gain["abcdef"] < 0.3
+    assert gain["abcdef"] < gain["uvwxyz"] / 5
 
 
 def test_which_weights_move(rows: str, tiny_model: Path, tmp_path: Path) -> None:

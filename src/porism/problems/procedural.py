@@ -130,6 +130,11 @@ def _instances(template: int, seed: int) -> Iterator[_Item]:
         number += 1
 
 
+def _stream(task: str, seed: int) -> int:
+    """The first of a task's seeds. reasoning-gym gives item i the seed ``seed + i``, so that near seeds share items."""
+    return int(content_id(task, seed), 16) % 2**31
+
+
 def _generated(task: str, parameters: Mapping[str, Any], seed: int, wanted: int) -> Iterator[_Item]:
     """Items of one of reasoning-gym's generators, but those whose solution cannot be written in whole numbers."""
     import reasoning_gym
@@ -140,7 +145,7 @@ def _generated(task: str, parameters: Mapping[str, Any], seed: int, wanted: int)
             f"no task {task!r}.{nearest(task, DATASETS)} See reasoning-gym's gallery for all {len(DATASETS)}."
         )
     try:
-        made = reasoning_gym.create_dataset(task, seed=seed, size=_TRIES * wanted, **parameters)
+        made = reasoning_gym.create_dataset(task, seed=_stream(task, seed), size=_TRIES * wanted, **parameters)
     except (TypeError, AssertionError, ValueError) as error:
         raise RecipeError(f"{task}: its generator refuses {dict(parameters)}: {error}") from None
     work = _worked.WORKED.get(task)

@@ -22,7 +22,9 @@ def pack(rows: Sequence[Rendered]) -> dict[str, Any]:
 
     Returns:
         ``input_ids`` and ``position_ids`` [1, T]; ``logits_to_keep`` [N], the positions whose next token carries a
-        loss; ``shift_labels`` [N], those tokens; ``sequence_lengths``, the length of each sequence.
+        loss; ``shift_labels`` [N], those tokens; ``sequence_lengths``, the length of each sequence. ``labels`` is
+        ``shift_labels`` again: only a batch that has it is counted by transformers' Trainer, which a step of several
+        micro-batches needs.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -41,6 +43,7 @@ def pack(rows: Sequence[Rendered]) -> dict[str, Any]:
         "position_ids": torch.tensor(positions)[None],
         "logits_to_keep": keep_N,
         "shift_labels": ids_T[keep_N + 1],
+        "labels": ids_T[keep_N + 1],
         "sequence_lengths": lengths,
     }
 

@@ -78,8 +78,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             PorismError: the loss is NaN or infinite.
         """
         del return_outputs
-        count = num_items_in_batch if num_items_in_batch is not None else len(inputs["shift_labels"])
-        loss = self._loss(model, inputs, count)
+        if num_items_in_batch is None:
+            raise RuntimeError("transformers did not count the step's labels")
+        loss = self._loss(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise PorismError(
                 f"the loss became {loss.item()} after step {self.state.global_step}. Lower lr or max_grad_norm; "

@@ -122,7 +122,7 @@ def _loss(model: torch.nn.Module, batch: dict[str, Any], count: Any) -> torch.Te
     from porism.losses.cross_entropy import cross_entropy
 
     targets_N = batch["shift_labels"]
-    inputs = {name: value for name, value in batch.items() if name != "shift_labels"}
+    inputs = {name: value for name, value in batch.items() if name not in ("labels", "shift_labels")}
     logits_N_V = model(**inputs, use_cache=False).logits[0]
     return cross_entropy(logits_N_V, targets_N, count)
 
