@@ -148,26 +148,32 @@ def test_what_changed_is_done_again_and_the_rest_is_kept(
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_the_same(recipe_file: Path, tmp_path: Path) -> None:
-    """``kill -9`` at ten moments drawn by seed; each time the same command goes on; the end is that of a calm run."""
-    calm = pipeline.run(recipe_file, runs=tmp_path / "calm")
-    command = [sys.executable, "-m", "porism", "run", str(recipe_file), "--runs", str(tmp_path / "stormy")]
-    started = time.monotonic()
-    subprocess.run([*command[:-1], str(tmp_path / "timing")], check=True, capture_output=True)
-    length = time.monotonic() - started
-    moments = random.Random(20)
-    kills = 0
-    for _ in range(10):
+    """``kill -9`` at ten moments drawn by seed, all over a run; the same command then ends like a calm run."""
+
+    def start(runs: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "porism", "run", str(recipe_file), "--runs", str(runs)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=moments.uniform(0.15, 0.9) * length)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills >= 5
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "stormy" / "demo") == contents(calm)
+        while not (runs / "demo" / "recipe.yaml").exists():
+            time.sleep(0.02)
+        return process
+
+    calm = tmp_path / "calm"
+    process = start(calm)
+    begun = time.monotonic()
+    assert process.wait() == 0
+    length = time.monotonic() - begun
+    stages_cut = set()
+    for number, share in enumerate(random.Random(seed).uniform(0, 1) for seed in range(10)):
+        runs = tmp_path / str(number)
+        process = start(runs)
+        time.sleep(share * length)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        stages_cut.add(len(list((runs / "demo").glob("[0-9]*"))))
+        assert start(runs).wait() == 0
+        assert contents(runs / "demo") == contents(calm / "demo"), f"killed after {share:.0%} of the run"
+        shutil.rmtree(runs)
+    assert len(stages_cut) >= 3, "the moments fall into different stages"
 
 
 @pytest.mark.parametrize("die_at", [1, 3, 5, 8, 11])

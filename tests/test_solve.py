@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,27 @@ def test_settings_reach_engine_and_grader(problems: str, tmp_path: Path) -> None
     assert texts("b", stop=["STOP"])[0] == "9 or 7 |7"
     assert texts("c", max_tokens=1)[0] == "9|9"
     assert texts("d", profile="strict", stop=["STOP"])[0] == "9 or 7 |None"
+
+
+def test_a_changed_script_or_a_users_own_code_is_noticed(problems: str, tmp_path: Path) -> None:
+    solve(tmp_path / "a", problems, {"0?": "#### 1"}, default="#### 9")
+    assert solve(tmp_path / "a", problems, {"0?": "#### 3"}, default="#### 9").counts == {
+        "correct": 1,
+        "dropped": 0,
+        "records": 9,
+        "wrong": 8,
+    }
+    mine = tmp_path / "mine.py"
+
+    def texts(body: str) -> set[str]:
+        mine.write_text(f"def ask(problem):\n    return [{{'role': 'user', 'content': {body}}}]\n")
+        sys.modules.pop(next((name for name in sys.modules if name.startswith("porism_outside")), ""), None)
+        values = {"input": [problems], "engine": "scripted", "default": "#### 1"}
+        pipeline.execute(pipeline.prepare("solve", f"{mine}:ask", values), tmp_path / "b")
+        return {row["messages"][0]["content"] for _, row in store.rows(tmp_path / "b" / "records.jsonl")}
+
+    assert texts("'one'") == {"one"}
+    assert texts("'two'") == {"two"}
 
 
 def test_no_problems_is_an_error(tmp_path: Path) -> None:

@@ -277,13 +277,22 @@ def _key(module: Any, stage: Stage) -> store.Key:
     """What the output depends on. Paths are left out of the settings: what counts is the content of the files."""
     left_out = {*_REFERENCES, "path", *stage.settings.not_in_key}
     settings = {name: value for name, value in stage.settings.model_dump(mode="json").items() if name not in left_out}
-    inputs = module.inputs(stage.part, stage.settings)
+    inputs = {**store.hashes(_named_files(stage)), **module.inputs(stage.part, stage.settings)}
     return store.Key(f"{stage.verb} {stage.part}".strip(), settings, inputs, __version__)
 
 
 def _summary(manifest: store.Manifest) -> str:
     counts = counts_text(manifest)
     return f"{counts or 'done'}  ({manifest.seconds:,.0f} s, {manifest.peak_memory_mb / 1024:.1f} GB)"
+
+
+def _named_files(stage: Stage) -> list[Path]:
+    """Files that settings name besides the records: code of the user's own, examples, scripts."""
+    values = [stage.part]
+    for value in stage.settings.model_dump().values():
+        values += [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
+    places = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values if len(value) < 1024]
+    return [place for place in places if place.suffix and place.is_file()]
 
 
 def counts_text(manifest: store.Manifest) -> str:
