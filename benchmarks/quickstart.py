@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from porism import pipeline, store
+from porism.evaluate import report
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "quickstart" / "recipe.yaml"
@@ -44,7 +45,10 @@ def main() -> None:
         result = collect(arguments.run)
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            result = collect(pipeline.run(RECIPE, SMALL if arguments.small else [], scratch))
+            began = time.monotonic()
+            run = pipeline.run(RECIPE, SMALL if arguments.small else [], scratch)
+            report.write(run)
+            result = {**collect(run), "wall_minutes": round((time.monotonic() - began) / 60, 2)}
     text = json.dumps(result, indent=1) + "\n"
     if arguments.small:
         sys.stdout.write(text)
@@ -54,8 +58,7 @@ def main() -> None:
 
 def collect(run: Path) -> dict[str, Any]:
     """The figures of a finished run."""
-    folders = sorted(run.glob("[0-9]*-*/manifest.json"), key=lambda path: int(path.parent.name.partition("-")[0]))
-    manifests = {path.parent.name: store.Manifest.load(path) for path in folders}
+    manifests = {folder.name: manifest for folder, manifest in report.stages(run)}
     comparison = json.loads(next(run.glob("*-compare/comparison.json")).read_text(encoding="utf-8"))
     return {
         "what": "recipes/quickstart/recipe.yaml: accuracy before and after, 95 % intervals, as shares",

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -122,13 +121,59 @@ def test_a_users_mistake_is_one_clear_message_and_exit_code_2(
     assert done.stderr.startswith("porism: ")
 
 
-def test_no_permission_is_said_so(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    (tmp_path / "locked").mkdir(mode=0o500)
-    done = porism(*PROCEDURAL, "--output", str(tmp_path / "locked" / "x"))
+def test_no_permission_is_said_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from porism import cli
+
+    def denied(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/locked/x")
+
+    monkeypatch.setattr(cli, "_app", lambda arguments: denied)
+    monkeypatch.setattr(sys, "argv", ["porism"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.startswith("porism: /locked/x: permission denied")
+
+
+def test_text_settings_are_taken_as_they_are(tmp_path: Path) -> None:
+    assert porism(*PROCEDURAL, "--output", "p.jsonl", cwd=tmp_path).returncode == 0
+    common = ["--input", "p.jsonl", "--engine", "scripted", "--default", "#### 1"]
+
+    def system(text: str, name: str) -> str:
+        done = porism("solve", *common, "--system", text, "--instruction", "a=b", "--output", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        row = json.loads((tmp_path / name / "records.jsonl").read_text().splitlines()[0])
+        assert row["messages"][1]["content"].endswith("a=b")
+        return row["messages"][0]["content"]
+
+    assert [system(text, f"s{n}") for n, text in enumerate(("", "Be brief: think", "yes"))] == [
+        "",
+        "Be brief: think",
+        "yes",
+    ]
+    stop = porism("solve", "few_shot", *common, "--stop", "a, b", "--stop", ",", "--output", "t", cwd=tmp_path)
+    assert stop.returncode == 0, stop.stderr
+    assert json.loads((tmp_path / "t" / "manifest.json").read_text())["key"]["settings"]["stop"] == ["a, b", ","]
+
+
+def test_an_output_is_not_written_over_its_own_input(tmp_path: Path) -> None:
+    assert porism(*PROCEDURAL, "--output", "p.jsonl", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "p.jsonl").read_bytes()
+    done = porism("curate", "dedup", "--input", "p.jsonl", "--output", "p.jsonl", cwd=tmp_path)
     assert done.returncode == 2
-    assert "permission denied" in done.stderr
+    assert "is also read by this stage" in done.stderr
+    assert (tmp_path / "p.jsonl").read_bytes() == before
+
+
+def test_a_mistake_in_the_settings_does_not_cost_the_finished_output(tmp_path: Path) -> None:
+    assert porism(*PROCEDURAL, "--output", "p", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "p" / "records.jsonl").read_bytes()
+    for tasks in ("{chain_sum: {count: many}}", "{chain_sums: {}}", "{gsm_symbolic: {templates: 5}}"):
+        done = porism("problems", "procedural", "--tasks", tasks, "--output", "p", cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert (tmp_path / "p" / "records.jsonl").read_bytes() == before
+    assert "done before, kept" in porism(*PROCEDURAL, "--output", "p", cwd=tmp_path).stderr
 
 
 SLOW_ENGINE = """

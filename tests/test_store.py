@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from conftest import problem
 from porism import store
 from porism.errors import DataError, StorageError
 
-KEY = store.Key("test", {"lr": 1}, {"in": "aa"}, "1")
+KEY = store.Key("test", {"lr": 1}, {}, {"in": "aa"}, "1")
 UNITS = [[3, 1], [0], [4, 2, 5]]
 
 
@@ -80,6 +81,50 @@ def test_a_half_written_line_is_dropped(tmp_path: Path) -> None:
     assert (tmp_path / "cut" / "records.jsonl").read_bytes() == (tmp_path / "whole" / "records.jsonl").read_bytes()
 
 
+def test_a_damaged_journal_costs_only_what_it_no_longer_vouches_for(tmp_path: Path) -> None:
+    produce(tmp_path / "whole")
+    with pytest.raises(Killed):
+        produce(tmp_path / "cut", die_after=4)
+    journal = tmp_path / "cut" / ".progress.jsonl"
+    first = journal.read_bytes().split(b"\n")[0]
+    journal.write_bytes(first + b"\n" + b"\x00" * 60 + b"\n")  # as a power cut may leave it
+    produce(tmp_path / "cut")
+    assert (tmp_path / "cut" / "records.jsonl").read_bytes() == (tmp_path / "whole" / "records.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["folder", "file.jsonl"])
+@pytest.mark.parametrize("moment", range(8))
+def test_killed_while_making_room_or_writing_the_manifest(
+    tmp_path: Path, name: str, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies at one of the first renames and removals of a stage that is done again; it goes on later."""
+    target = tmp_path / name
+    produce(target)
+    changed = store.Key("test", {"lr": 2}, {}, {"in": "aa"}, "1")
+    steps = 0
+
+    def mortal(true: object) -> object:
+        def step(self: Path, *args: object, **kwargs: object) -> object:
+            nonlocal steps
+            steps += 1
+            if steps > moment:
+                raise Killed
+            return true(self, *args, **kwargs)  # type: ignore[operator]
+
+        return step
+
+    with monkeypatch.context() as patch:
+        for method in ("rename", "replace", "unlink"):
+            patch.setattr(Path, method, mortal(getattr(Path, method)))
+        with contextlib.suppress(Killed):
+            produce(target, key=changed)
+    produce(target, key=changed)
+    assert produce(target, key=changed).name == "done"
+    produce(tmp_path / "calm" / name)
+    assert store.Output(target).records.read_bytes() == store.Output(tmp_path / "calm" / name).records.read_bytes()
+    assert not list(tmp_path.rglob(".*old"))
+
+
 def test_done_again_only_for_a_reason(tmp_path: Path) -> None:
     target = tmp_path / "x"
     produce(target)
@@ -89,10 +134,27 @@ def test_done_again_only_for_a_reason(tmp_path: Path) -> None:
     with (target / "records.jsonl").open("a") as file:
         file.write("{}\n")
     assert produce(target) == ("fresh", "records.jsonl was changed after it was written")
-    changed = store.Key("test", {"lr": 2}, {"in": "aa"}, "1")
+    changed = store.Key("test", {"lr": 2}, {}, {"in": "aa"}, "1")
     assert produce(target, key=changed) == ("fresh", "setting lr was 1, is now 2")
-    assert produce(target, key=store.Key("test", {"lr": 2}, {"in": "bb"}, "1")).why == "input in changed"
-    assert produce(target, key=store.Key("test", {"lr": 2}, {"in": "bb"}, "2")).why == "porism 1 became 2"
+    assert produce(target, key=store.Key("test", {"lr": 2}, {}, {"in": "bb"}, "1")).why == "input in changed"
+    assert produce(target, key=store.Key("test", {"lr": 2}, {}, {"in": "bb"}, "2")).why == "porism 1 became 2"
+
+
+def test_which_file_stands_where_counts(tmp_path: Path) -> None:
+    first = store.Key("compare", {}, {"before": ["aa"], "after": ["bb"]}, {"x": "aa", "y": "bb"}, "1")
+    swapped = store.Key("compare", {}, {"before": ["bb"], "after": ["aa"]}, {"x": "aa", "y": "bb"}, "1")
+    produce(tmp_path / "x", key=first)
+    assert produce(tmp_path / "x", key=swapped).why.startswith("setting after names other files")
+    for name in ("r1", "r2"):
+        (tmp_path / name / "s").mkdir(parents=True)
+        (tmp_path / name / "s" / "records.jsonl").write_text(name)
+    assert len(store.hashes(tmp_path / name / "s" / "records.jsonl" for name in ("r1", "r2"))) == 2
+
+
+def test_another_stages_output_is_not_overwritten(tmp_path: Path) -> None:
+    produce(tmp_path / "x")
+    with pytest.raises(StorageError, match="holds the output of 'test'"):
+        produce(tmp_path / "x", key=store.Key("other", {}, {}, {}, "1"))
 
 
 def test_what_others_wrote_is_not_overwritten(tmp_path: Path) -> None:
@@ -114,9 +176,9 @@ def test_a_foreign_manifest_is_an_error_not_a_reason_to_clear(tmp_path: Path) ->
 
 
 def test_a_folder_has_one_owner(tmp_path: Path) -> None:
-    with store.lock(tmp_path), pytest.raises(StorageError, match="in use"), store.lock(tmp_path):
+    with store.lock(tmp_path / "l"), pytest.raises(StorageError, match="in use"), store.lock(tmp_path / "l"):
         pass
-    with store.lock(tmp_path):
+    with store.lock(tmp_path / "l"):
         pass
 
 

@@ -128,7 +128,14 @@ def _as_flags(arguments: Sequence[str]) -> list[str]:
         and (rest[0].startswith("-") or _pair(rest[0]))
     ):
         rest = [_DEFAULT_PARTS[verb], *rest]
-    return [verb, *(f"--{pair[0]}={pair[1]}" if (pair := _pair(argument)) else argument for argument in rest)]
+    if _STAGES[verb][1] and rest and ":" not in rest[0]:
+        rest[0] = rest[0].replace("_", "-")
+    flags = [verb]
+    for before, argument in zip([verb, *rest], rest, strict=False):
+        is_value = before.startswith("--") and "=" not in before
+        pair = None if is_value else _pair(argument)
+        flags.append(f"--{pair[0]}={pair[1]}" if pair else argument)
+    return flags
 
 
 def _pair(argument: str) -> tuple[str, str] | None:
@@ -195,7 +202,7 @@ def _add_parts(group: typer.Typer, verb: str, example: str, wanted: str) -> None
     if ":" in wanted:
         group.command(wanted, help="Code of your own.")(_command(verb, wanted))
     elif wanted and not wanted.startswith("_") and wanted not in known:
-        raise RecipeError(f"porism {verb}: no part {wanted!r}.{nearest(wanted, known)} Known: {', '.join(known)}.")
+        raise RecipeError(f"{verb} has no part {wanted!r}.{nearest(wanted, known)} Known: {', '.join(known)}.")
 
 
 def _command(verb: str, part: str) -> Callable[..., None]:
@@ -210,8 +217,11 @@ def _command(verb: str, part: str) -> Callable[..., None]:
             name: _parsed(fields[name].annotation, value) for name, value in given.items() if value not in (None, [])
         }
         manifest = pipeline.execute(pipeline.prepare(verb, part, values), output)
-        console.notice(f"{output}: {pipeline.counts_text(manifest)}")
-        _show(Path(output))
+        console.notice(f"{output}: {manifest.counted}")
+        if verb in ("evaluate", "compare"):
+            from porism.evaluate import tables
+
+            tables.show(Path(output))
 
     parameters = [_parameter(name, field.annotation, _help(field)) for name, field in fields.items()]
     parameters.append(_parameter("output", str, "where to write: a folder, or a .jsonl file", required=True))
@@ -263,21 +273,14 @@ def _help(field: Any) -> str:
 
 
 def _parsed(kind: Any, value: str | list[str]) -> Any:
-    """A flag's text as the value that the setting's type expects."""
+    """A flag's text as the value that the setting's type expects; a list is a repeated flag or ``[a, b]``."""
     from porism.recipe import scalar
 
     if isinstance(value, list):
-        items = [item for text in value for item in (text.strip("[]").split(",") if "," in text else [text])]
-        return [item.strip() if kind == list[str] else scalar(item) for item in items]
-    return value if kind is str else scalar(value)
-
-
-def _show(output: Path) -> None:
-    """Print the table of a measurement or comparison."""
-    if (output / "metrics.json").is_file() or (output / "comparison.json").is_file():
-        from porism.evaluate import tables
-
-        tables.show(output)
+        if len(value) == 1 and value[0].startswith("["):
+            return scalar(value[0])
+        return value if kind == list[str] else [scalar(text) for text in value]
+    return value if kind is str or kind == str | None else scalar(value)
 
 
 def _run(
@@ -308,9 +311,13 @@ def _report(runs: Annotated[list[str], typer.Argument(help="folders of finished 
 
     for run in runs:
         page = report.write(Path(run))
-        for folder in sorted(Path(run).glob("*-compare*")):
+        done = report.stages(Path(run))
+        tables.show_stages(done)
+        compared = [folder for folder, _ in done if (folder / "comparison.json").is_file()]
+        for folder in compared or [folder for folder, _ in done if (folder / "metrics.json").is_file()]:
+            print()
             tables.show(folder)
-        print(f"Report: {page}")
+        print(f"\nReport: {page}")
 
 
 def _pull(

@@ -59,10 +59,10 @@ class StorageError(UserError):
 class MissingExtra(UserError):
     """An optional dependency is missing; the message is the install line."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
+    def __init__(self, package: str, requirement: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
-            f"Install it with: pip install 'porism[{extra}]'"
+            f"Install it with: pip install {requirement}"
         )
 
 

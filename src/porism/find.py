@@ -46,7 +46,8 @@ def find(package: str, name: str, *attributes: str) -> Any:
     for attribute in attributes:
         if hasattr(module, attribute):
             return getattr(module, attribute)
-    raise RecipeError(f"{name!r}: {module.__name__} defines no {' or '.join(map(repr, attributes))}.")
+    where = name.rpartition(":")[0] or module.__name__
+    raise RecipeError(f"{name!r}: {where} defines no {' or '.join(map(repr, attributes))}.")
 
 
 def names(package: str) -> list[str]:

@@ -18,13 +18,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from porism import __version__, console, recipe, store
-from porism.errors import RecipeError, nearest
+from porism.errors import RecipeError, StorageError, UserError, nearest
 from porism.models.pull import verify
 
 __all__ = [
     "VERBS",
     "Stage",
-    "counts_text",
     "default_part",
     "dry_run",
     "execute",
@@ -116,6 +115,15 @@ def execute(stage: Stage, target: str | Path) -> store.Manifest:
     """
     module = importlib.import_module(VERBS[stage.verb])
     out = store.Output(target)
+    _refuse_own_input(stage, out)
+    with store.lock(out.lock):
+        try:
+            return _execute(module, stage, out)
+        finally:
+            out.lock.unlink(missing_ok=True)
+
+
+def _execute(module: Any, stage: Stage, out: store.Output) -> store.Manifest:
     key = _key(module, stage)
     state = out.state(key)
     if state.name == "done" and out.manifest:
@@ -125,10 +133,28 @@ def execute(stage: Stage, target: str | Path) -> store.Manifest:
         console.notice(f"  {'goes on' if state.name == 'resume' else 'done again'}: {state.why}")
     out.begin(key, state)
     _reset_peak()
-    module.run(stage.part, stage.settings, out)
+    try:
+        module.run(stage.part, stage.settings, out)
+    except UserError:
+        if state.name == "fresh":
+            out.give_back()
+        raise
     manifest = out.finish(_peak_mb())
     gc.collect()
     return manifest
+
+
+def _refuse_own_input(stage: Stage, out: store.Output) -> None:
+    """A stage must not write where it reads.
+
+    Raises:
+        StorageError: it would.
+    """
+    target = out.target.resolve()
+    for _, value in _references(stage.settings):
+        place = Path(value).expanduser().resolve()
+        if place == target or target in place.parents or (place / "records.jsonl") == target:
+            raise StorageError(f"{out.target} is also read by this stage. Choose another output.")
 
 
 def run(path: str | Path, overrides: Sequence[str] = (), runs: str | Path = "runs") -> Path:
@@ -148,12 +174,17 @@ def run(path: str | Path, overrides: Sequence[str] = (), runs: str | Path = "run
     plan = recipe.load(path, overrides)
     stages = _prepare_all(plan, Path(path))
     folder = Path(runs).expanduser() / plan.name
-    with store.lock(folder):
+    with store.lock(folder / ".lock"):
         store.write_text(folder / "recipe.yaml", resolved(plan, stages))
+        current: list[str] = []
         for number, stage in enumerate(stages):
-            console.notice(f"[{number + 1}/{len(stages)}] {stage.verb} {stage.part} → {folder_of(stages, number)}")
-            manifest = execute(_with_paths(stages, number, folder), folder / folder_of(stages, number))
-            console.notice(f"  {_summary(manifest)}")
+            name = folder_of(stages, number)
+            store.write_json(folder / "stages.json", current)  # what a report may read: not what earlier recipes left
+            console.notice(f"[{number + 1}/{len(stages)}] {stage.verb} {stage.part}".rstrip() + f" → {name}")
+            manifest = execute(_with_paths(stages, number, folder), folder / name)
+            console.notice(f"  {manifest.counted or 'done'}  ({_cost(manifest)})")
+            current.append(name)
+        store.write_json(folder / "stages.json", current)
     return folder
 
 
@@ -274,30 +305,35 @@ def _with_paths(stages: Sequence[Stage], number: int, folder: Path) -> Stage:
 
 
 def _key(module: Any, stage: Stage) -> store.Key:
-    """What the output depends on. Paths are left out of the settings: what counts is the content of the files."""
-    left_out = {*_REFERENCES, "path", *stage.settings.not_in_key}
-    settings = {name: value for name, value in stage.settings.model_dump(mode="json").items() if name not in left_out}
+    """What the output depends on. A path counts by the content of its file, not by its name."""
     inputs = {**store.hashes(_named_files(stage)), **module.inputs(stage.part, stage.settings)}
-    return store.Key(f"{stage.verb} {stage.part}".strip(), settings, inputs, __version__)
-
-
-def _summary(manifest: store.Manifest) -> str:
-    counts = counts_text(manifest)
-    return f"{counts or 'done'}  ({manifest.seconds:,.0f} s, {manifest.peak_memory_mb / 1024:.1f} GB)"
+    references: dict[str, list[str]] = {}
+    for name, value in _references(stage.settings):
+        if name != "model":
+            references.setdefault(name, []).append(store.sha256(store.locate(value)))
+    hashed = {*references, *(["model"] if "model" in inputs else []), *(["path"] if inputs else [])}
+    left_out = hashed | stage.settings.not_in_key
+    settings = {name: value for name, value in stage.settings.model_dump(mode="json").items() if name not in left_out}
+    return store.Key(f"{stage.verb} {stage.part}".strip(), settings, references, inputs, __version__)
 
 
 def _named_files(stage: Stage) -> list[Path]:
     """Files that settings name besides the records: code of the user's own, examples, scripts."""
     values = [stage.part]
-    for value in stage.settings.model_dump().values():
-        values += [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
+    for name, value in stage.settings.model_dump().items():
+        if name not in _REFERENCES:
+            values += [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
     places = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values if len(value) < 1024]
-    return [place for place in places if place.suffix and place.is_file()]
+    found = []
+    for place in (place.expanduser() for place in places):
+        file = place / "records.jsonl" if place.is_dir() else place
+        if file.suffix and file.is_file():
+            found.append(file)
+    return found
 
 
-def counts_text(manifest: store.Manifest) -> str:
-    """What a stage made, in words: ``120 records, 69 correct``."""
-    return ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items() if count)
+def _cost(manifest: store.Manifest) -> str:
+    return f"{manifest.seconds:,.0f} s, {manifest.peak_memory_mb / 1024:.1f} GB"
 
 
 def _reset_peak() -> None:

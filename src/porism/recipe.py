@@ -69,7 +69,7 @@ class StageEntry(Settings):
 class Recipe(Settings):
     """A recipe as written, overrides applied."""
 
-    name: str
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     seed: int = 0
     model: str = "smollm2-135m"
     stages: list[StageEntry]
@@ -114,14 +114,16 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{file}: expected a YAML text file.") from None
     try:
         value = yaml.load(text, _Loader)  # noqa: S506  (a subclass of SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         raise RecipeError(f"{file}: expected a mapping with the keys name and stages, got {type(value).__name__}.")
     value = {**value, "stages": _stages(value.get("stages"), file)}
     for text in overrides:
         override(value, text)
-    return build(Recipe, {"name": file.parent.name, **value}, str(file))
+    place = file.resolve()
+    name = place.parent.name if place.name == "recipe.yaml" else place.stem
+    return build(Recipe, {"name": name, **value}, str(file))
 
 
 def _stages(value: object, file: Path) -> list[dict[str, Any]]:
@@ -138,7 +140,10 @@ def _stages(value: object, file: Path) -> list[dict[str, Any]]:
         rest = dict(settings)
         entries.append({"verb": verb, "part": part or "", "name": rest.pop("name", "") or "", "settings": rest})
     for entry in entries:
-        entry["name"] = entry["name"] or "-".join(str(entry[key]) for key in ("verb", "part") if entry[key])
+        part = re.sub(
+            r"[^A-Za-z0-9_-]+", "-", entry["part"].rpartition(":")[2]
+        )  # outside code is named by its function
+        entry["name"] = entry["name"] or "-".join(filter(None, (entry["verb"], part)))
     names = [entry["name"] for entry in entries]
     for name in names:
         if names.count(name) > 1:
@@ -157,6 +162,8 @@ def override(recipe: dict[str, Any], text: str) -> None:
         raise RecipeError(f"expected key=value, got {text!r}. Example: train.lr=1e-5")
     target, _, key = path.rpartition(".")
     if not target:
+        if key == "stages":
+            raise RecipeError(f"{text!r}: the stages themselves stand in the recipe; override one as stage.key=value.")
         recipe[key] = scalar(raw)
         return
     names = [(entry["name"], entry["verb"]) for entry in recipe["stages"]]
@@ -189,7 +196,7 @@ def scalar(text: str) -> Any:
     """The value that a piece of YAML stands for: ``1e-5`` → 1e-05, ``[1, 2]`` → a list, ``cot`` → ``"cot"``."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506  (a subclass of SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError):
         return text
 
 

@@ -12,6 +12,7 @@ into the order of the input. So an interrupted run ends with the bytes of one th
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -159,8 +160,14 @@ def sha256(path: Path) -> str:
 
 
 def hashes(files: Iterable[Path]) -> dict[str, str]:
-    """What a manifest says of its input files: the last two parts of the path → SHA-256."""
-    return {"/".join(file.parts[-2:]): sha256(file) for file in files}
+    """What a manifest says of its input files: the last two parts of the path → SHA-256, in the order of the files."""
+    found: dict[str, str] = {}
+    for file in files:
+        name = "/".join(file.parts[-2:])
+        if name in found:  # two runs of one recipe have stages of the same name
+            name = str(file)
+        found[name] = sha256(file)
+    return found
 
 
 def write_json(path: Path, value: object) -> None:
@@ -171,7 +178,7 @@ def write_json(path: Path, value: object) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it is either the old one or the whole new one, whatever happens."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -186,22 +193,29 @@ def _line(value: object) -> bytes:
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the lock ends with the process, however it ends.
+def lock(file: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file for this process; the lock ends with the process, however it ends.
+
+    Args:
+        file: the lock file; its folder is made.
+        wait: wait for another process that holds it, saying so, instead of giving up.
 
     Raises:
         StorageError: another process holds it.
     """
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StorageError(
-                f"{folder} is in use by another porism process. Wait for it, or choose another folder."
-            ) from None
+            if not wait:
+                raise StorageError(
+                    f"{file.parent} is in use by another porism process. Wait for it, or choose another folder."
+                ) from None
+            console.notice(f"Waiting for another porism process that uses {file.parent}.")
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
@@ -211,6 +225,8 @@ class Key:
 
     stage: str
     settings: dict[str, Any]
+    references: dict[str, list[str]]
+    """Setting that names files → their SHA-256, in order: which file stands where."""
     inputs: dict[str, str]
     """Name → SHA-256 of every file and model that is read."""
     code: str
@@ -229,6 +245,9 @@ class Key:
         for name in sorted(self.inputs.keys() | other.inputs.keys()):
             if self.inputs.get(name) != other.inputs.get(name):
                 return f"input {name} changed"
+        for name in sorted(self.references.keys() | other.references.keys()):
+            if self.references.get(name) != other.references.get(name):
+                return f"setting {name} names other files, or names them in another order"
         return ""
 
 
@@ -239,7 +258,7 @@ class Manifest:
     key: Key
     status: Literal["running", "complete"] = "running"
     environment: dict[str, Any] = field(default_factory=dict)
-    """Thread count, dtype and versions; a resumed stage keeps the first two."""
+    """Versions of what computes, thread count and dtype; a resumed stage keeps the last two."""
     counts: dict[str, int] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
@@ -249,6 +268,11 @@ class Manifest:
     peak_memory_mb: float = 0.0
     started: str = ""
     finished: str = ""
+
+    @property
+    def counted(self) -> str:
+        """What the stage made, in words: ``120 records, 69 correct``."""
+        return ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count)
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
@@ -294,11 +318,14 @@ class Output:
         self._manifest = self.folder / f"{stem}manifest.json"
         self._partial = self.folder / f".{stem}partial.jsonl"
         self._progress = self.folder / f".{stem}progress.jsonl"
+        self._old = self.folder / f".{stem}old"
+        self.lock = self.folder / f".{stem}lock"
         self.manifest: Manifest | None = None
         self._began = time.monotonic()
         self._earlier = 0.0
         self._stem = stem
         self._extra: list[Path] = []
+        self._litter: list[Path] = [self._partial, self._progress, self._old]
         self.counts: Counter[str] = Counter()
         self.figures: dict[str, Any] = {}
 
@@ -314,13 +341,12 @@ class Output:
             StorageError: something stands there that no stage wrote.
         """
         if not self._manifest.exists():
-            if self.records.exists() or (self.alone and self.folder.exists() and any(self.folder.iterdir())):
-                raise StorageError(
-                    f"{self.target} exists and was not written by a Porism stage. "
-                    "Choose another output, or move it away."
-                )
-            return State("fresh", "")
+            return self._without_manifest()
         manifest = Manifest.load(self._manifest)
+        if manifest.key.stage.split()[0] != key.stage.split()[0]:
+            raise StorageError(
+                f"{self.target} holds the output of '{manifest.key.stage}'. Choose another output, or delete it first."
+            )
         if manifest.key != key:
             return State("fresh", manifest.key.difference(key))
         if manifest.status == "running":
@@ -334,17 +360,40 @@ class Output:
         self.manifest = manifest
         return State("done", "")
 
+    def _without_manifest(self) -> State:
+        """``fresh`` where nothing stands, or only what a session left that ended before its first manifest."""
+        if self._old.exists():
+            return State("fresh", "it was cut off")
+        if any(path.suffix != ".tmp" for path in self._standing()):
+            raise StorageError(
+                f"{self.target} exists and was not written by a Porism stage. Choose another output, or move it away."
+            )
+        return State("fresh", "")
+
     def begin(self, key: Key, state: State) -> None:
-        """Get ready to write: keep what a cut-off run left, or clear everything away."""
+        """Get ready to write: keep what a cut-off run left, or set a finished output aside until this one is."""
         if state.name == "resume":
             self.manifest = Manifest.load(self._manifest)
             self._earlier = self.manifest.seconds
         else:
-            self._clear()
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.manifest = Manifest(key=key, started=_now())
+            self._set_aside()
+            self.manifest = Manifest(key=key, started=_now(), environment=_versions())
             self.save()
         self._began = time.monotonic()
+
+    def give_back(self) -> None:
+        """After a stage that could not even begin: put the output that was set aside where it was."""
+        if self._old.exists() and not (self._progress.exists() and self._progress.stat().st_size):
+            for path in self._standing():
+                _remove(path)
+            for path in self._old.iterdir():
+                path.rename(self.folder / path.name)
+            self._old.rmdir()
+
+    def remove_when_finished(self, path: Path) -> None:
+        """Name something, such as checkpoints, that is needed until the manifest says that the stage is complete."""
+        self._litter.append(path)
 
     def keep(self, name: str, value: Any) -> Any:
         """Fix a property of the machine (threads, dtype) for the whole stage: a resumed stage gets the first value."""
@@ -370,8 +419,7 @@ class Output:
             title: what the progress bar says.
             unit: what the progress bar counts; each unit of work counts its length.
         """
-        done, size = self._good_part()
-        self._truncate(size)
+        done = self._cut_back()
         with (
             self._partial.open("ab") as partial,
             self._progress.open("ab") as journal,
@@ -385,6 +433,7 @@ class Output:
                 os.fsync(partial.fileno())
                 journal.write(_line({"units": number, "bytes": partial.tell(), "seconds": self._elapsed()}))
                 journal.flush()
+                os.fsync(journal.fileno())
                 bar.advance(len(current))
         self._assemble()
 
@@ -407,8 +456,8 @@ class Output:
         manifest.peak_memory_mb = max(manifest.peak_memory_mb, round(peak_memory_mb, 1))
         manifest.finished = _now()
         self.save()
-        for leftover in (self._partial, self._progress):
-            leftover.unlink(missing_ok=True)
+        for path in self._litter:
+            _remove(path)
         return manifest
 
     def save(self) -> None:
@@ -425,25 +474,31 @@ class Output:
     def _elapsed(self) -> float:
         return self._earlier + time.monotonic() - self._began
 
-    def _good_part(self) -> tuple[int, int]:
-        """How many units are done, and the length of the partial file that they fill."""
-        units = size = 0
-        if self._progress.exists() and self._partial.exists():
-            available = self._partial.stat().st_size
-            for line in self._progress.read_bytes().split(b"\n")[:-1]:
+    def _marks(self) -> list[tuple[int, dict[str, Any]]]:
+        """The good marks in the journal, each with the journal's length up to it."""
+        available = self._partial.stat().st_size if self._partial.exists() else 0
+        marks: list[tuple[int, dict[str, Any]]] = []
+        length = 0
+        for line in self._progress.read_bytes().split(b"\n")[:-1] if self._progress.exists() else []:
+            length += len(line) + 1
+            try:
                 mark = json.loads(line)
-                if mark["bytes"] > available:
-                    break
-                units, size, self._earlier = mark["units"], mark["bytes"], mark["seconds"]
-        return units, size
+            except ValueError:  # a power cut can leave a block of zeros
+                break
+            if mark["bytes"] > available:
+                break
+            marks.append((length, mark))
+        return marks
 
-    def _truncate(self, size: int) -> None:
-        """Cut both files back to what is known to be good, a half-written last line included."""
-        self._partial.touch()
-        os.truncate(self._partial, size)
-        lines = self._progress.read_bytes().split(b"\n")[:-1] if self._progress.exists() else []
-        good = [line for line in lines if json.loads(line)["bytes"] <= size]
-        self._progress.write_bytes(b"".join(line + b"\n" for line in good))
+    def _cut_back(self) -> int:
+        """Cut both files back to what is known to be good, half-written lines included; how many units that is."""
+        marks = self._marks()
+        journal, mark = marks[-1] if marks else (0, {"units": 0, "bytes": 0, "seconds": self._earlier})
+        for file, length in ((self._partial, mark["bytes"]), (self._progress, journal)):
+            file.touch()
+            os.truncate(file, int(length))
+        self._earlier = mark["seconds"]
+        return int(mark["units"])
 
     def _assemble(self) -> None:
         """Put the partial file's results in the order of the input, kept and dropped apart."""
@@ -470,16 +525,40 @@ class Output:
                     os.fsync(out.fileno())
                 temporary.replace(file)
 
-    def _clear(self) -> None:
-        """Remove what an earlier run of this stage left."""
-        if self.alone and self.folder.is_dir():
-            for entry in self.folder.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-            return
+    def _standing(self) -> list[Path]:
+        """What stands in the output's place, but for the lock and what was set aside."""
+        if self.alone:
+            found = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+            return [path for path in found if path not in (self.lock, self._old)]
         earlier = Manifest.load(self._manifest).outputs if self._manifest.exists() else {}
-        mine = (self.records, self.dropped, self._manifest, self._partial, self._progress)
-        for file in (*mine, *(self.folder / name for name in earlier)):
-            file.unlink(missing_ok=True)
+        files = {self.folder / name for name in earlier}
+        files |= {self.records, self.dropped, self._manifest, self._partial, self._progress}
+        return sorted(path for path in files if path.exists())
+
+    def _set_aside(self) -> None:
+        """Move an earlier output out of the way, its manifest first: without one, this session's end is told apart."""
+        standing = self._standing()
+        complete = self._manifest.exists() and Manifest.load(self._manifest).status == "complete"
+        if not complete:
+            for path in standing:
+                _remove(path)
+            return
+        _remove(self._old)
+        self._old.mkdir()
+        for path in sorted(standing, key=lambda path: path != self._manifest):
+            path.rename(self._old / path.name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, Any]:
+    """What the results of a stage may depend on besides Porism."""
+    return {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "reasoning-gym")}
 
 
 def _now() -> str:

@@ -52,6 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         paths[-1].write_text("".join(json.dumps(to_row(row)) + "\n" for row in rows))
     stage = pipeline.prepare("compare", "", {"before": str(paths[0]), "after": str(paths[1])})
     pipeline.execute(stage, run / "1-compare")
+    (run / "stages.json").write_text('["1-compare"]')
     report.write(run)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(run))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -78,6 +78,7 @@ def test_a_models_text_cannot_become_markup(tmp_path: Path) -> None:
     )
     (run / "3-compare").rmdir()
     pipeline.execute(stage, run / "3-compare")
+    (run / "stages.json").write_text('["3-compare"]')
     page = report.write(run).read_text()
     assert "<script" not in page
     assert "<img" not in page

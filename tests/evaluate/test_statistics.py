@@ -45,6 +45,10 @@ def test_several_attempts_a_problem() -> None:
     assert interval.high - 0.5 == pytest.approx(half, abs=1e-5)
 
 
+def test_unanimous_samples_still_leave_doubt() -> None:
+    assert mean_interval([1.0] * 10) == wilson(10, 10)
+
+
 def test_undefined_is_nan() -> None:
     for interval in (wilson(0, 0), mean_interval([]), paired_difference(0, 0, 0, 0)):
         assert all(math.isnan(value) for value in interval)

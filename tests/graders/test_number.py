@@ -1,4 +1,5 @@
 import json
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +32,9 @@ from porism.records import Status
         ("3", "1,2,3", "last"),
         ("-5", "−5", "last"),
         ("16", "a worked solution\n#### 16", "hash"),
+        ("20", "#### 12 + 8 = 20", "hash"),
+        ("20", "The answer is 12 + 8 = 20", "phrase"),
+        ("0.5", "\\boxed{\\frac{1}{2}}", "boxed"),
     ],
 )
 def test_reads_numbers_as_people_write_them(gold: str, text: str, rule: str) -> None:
@@ -46,7 +50,7 @@ def test_other_numbers_are_wrong(gold: str, text: str) -> None:
     assert check(gold=gold, text=text).status is Status.WRONG
 
 
-@pytest.mark.parametrize("text", ["", "none", "####", "9" * 5000, "1/0", "٣"])
+@pytest.mark.parametrize("text", ["", "none", "####", "9" * 5000, "1/0", "٣", "\\boxed{x}, not 1"])
 def test_what_cannot_be_read_is_not_wrong(text: str) -> None:
     assert check(gold="1", text=text).status is Status.UNPARSED
 
@@ -71,8 +75,20 @@ def test_a_cut_off_text_is_judged_only_if_it_stated_its_answer() -> None:
     assert judge(cut).status is Status.TRUNCATED
     assert judge(cut, "flexible").status is Status.CORRECT  # as lm-eval counts it
     assert judge(attempt(1, text="#### 2\nAnd so", finish="length")).status is Status.CORRECT
+    assert judge(attempt(1, text="so\n#### 2", finish="length")).status is Status.TRUNCATED, "it may have been 25"
     assert judge(attempt(1, text="hm", finish="length")).status is Status.TRUNCATED
     assert judge(attempt(1, text="", finish="error", error="boom")).reason == "boom"
+
+
+@pytest.mark.parametrize("profile", ["auto", "last", "strict", "flexible"])
+@pytest.mark.parametrize(
+    "unit", [" ", "\n", "\t", "*", "$", "1", "-", ",", ".", "1,", "#", "\\boxed{", "{", "answer is ", "/1"]
+)
+def test_long_repetitions_take_no_time(unit: str, profile: str) -> None:
+    started = time.process_time()
+    for lead in ("", "The answer is", "####", "\\boxed{"):
+        check(gold="1", text=lead + unit * 5000 + "x", profile=profile)
+    assert time.process_time() - started < 5
 
 
 @given(st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=99))

@@ -28,7 +28,10 @@ def test_a_clean_folder_is_accepted(copy: Path) -> None:
     [
         ("modeling_x.py", "", "contains Python code"),
         ("pytorch_model.bin", "", "pickled weights"),
-        ("weights.pkl", "", "pickled weights"),
+        ("weights.PT", "", "pickled weights"),
+        ("sub/pytorch_model.bin", "", "pickled weights"),
+        ("custom_generate/generate.PY", "", "contains Python code"),
+        ("generation_config.json", json.dumps({"a": [{"auto_map": {"x": "y"}}]}), "auto_map"),
         (
             "model.safetensors.index.json",
             json.dumps({"weight_map": {"a": "../../x.safetensors"}}),
@@ -40,6 +43,7 @@ def test_a_clean_folder_is_accepted(copy: Path) -> None:
     ],
 )
 def test_what_could_run_code_is_refused_before_it_is_loaded(copy: Path, file: str, text: str, complaint: str) -> None:
+    (copy / file).parent.mkdir(exist_ok=True)
     (copy / file).write_text(text)
     for entry in (load, fingerprint, pull.pull):
         with pytest.raises(ModelError, match=complaint):
@@ -53,6 +57,19 @@ def test_an_adapter_on_an_unsafe_base_is_refused(copy: Path, tmp_path: Path) -> 
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(copy)}))
     (adapter / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="Python code"):
+        load(str(adapter))
+
+
+def test_an_adapter_on_an_adapter_is_refused(tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(adapter)}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    for entry in (load, fingerprint):
+        with pytest.raises(ModelError, match="is an adapter itself"):
+            entry(str(adapter))
+    (adapter / "adapter_config.json").write_text("[]")
+    with pytest.raises(ModelError, match="expected 'base_model_name_or_path'"):
         load(str(adapter))
 
 

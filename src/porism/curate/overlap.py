@@ -20,7 +20,7 @@ from porism.records import Record
 __all__ = ["curate", "files"]
 
 Against = Annotated[list[str], Field(description="records that must not be trained on: files or stage folders")]
-_PUNCTUATION = re.compile(r"[^\w\s]")
+_PUNCTUATION = re.compile(r"[.,;:!?\"'`…“”‘’()\[\]{}]")  # signs of arithmetic change a question
 
 
 def curate(

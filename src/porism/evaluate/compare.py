@@ -104,7 +104,7 @@ def _by_problem(path: str) -> dict[str, Attempt]:
         if key in found:
             raise DataError(
                 f"{path}: expected one attempt at each problem, got several at {attempt.problem.id}. "
-                "Solve with samples=1."
+                "Solve with samples=1, and remove problems that stand twice ('curate: dedup')."
             )
         found[key] = attempt
     return found

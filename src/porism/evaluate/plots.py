@@ -28,7 +28,7 @@ def before_after(groups: Mapping[str, tuple[_NUMBERS, _NUMBERS]]) -> str:
             value, low, high = (100 * (interval[key] or 0) for key in ("value", "low", "high"))
             axes.plot([low, high], [number + offset] * 2, color=colour, linewidth=2, solid_capstyle="round")
             axes.plot(value, number + offset, "o", color=colour, markersize=6)
-    axes.set_yticks(range(len(groups)), list(groups)[::-1])
+    axes.set_yticks(range(len(groups)), list(groups)[::-1], parse_math=False)
     axes.set_xlim(-2, 102)
     axes.set_ylim(-0.6, len(groups) - 0.4)
     axes.set_xlabel("correct, % (grey before, blue after, 95 % intervals)")

@@ -11,7 +11,7 @@ from porism.errors import DataError
 from porism.evaluate import plots, tables
 from porism.records import Attempt
 
-__all__ = ["write"]
+__all__ = ["stages", "write"]
 
 
 def write(run: Path) -> Path:
@@ -22,23 +22,21 @@ def write(run: Path) -> Path:
     """
     import jinja2
 
-    if not (run / "recipe.yaml").is_file():
-        raise DataError(f"{run}: expected a run's folder with recipe.yaml. Run a recipe first: porism run RECIPE")
+    done = stages(run)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=tables.percent, points=tables.points)
-    stages = [(folder, store.Manifest.load(folder / "manifest.json")) for folder in _stage_folders(run)]
     page = environment.get_template("report.html.j2").render(
         name=run.resolve().name,
         version=__version__,
-        stages=[_stage(folder, manifest) for folder, manifest in stages],
-        total_seconds=sum(manifest.seconds for _, manifest in stages),
-        comparisons=[_comparison(folder, stages) for folder, _ in stages if (folder / "comparison.json").is_file()],
+        stages=[_stage(folder, manifest) for folder, manifest in done],
+        total_seconds=sum(manifest.seconds for _, manifest in done),
+        comparisons=[_comparison(folder, done) for folder, _ in done if (folder / "comparison.json").is_file()],
         measurements=[
-            (folder.name, _json(folder / "metrics.json")) for folder, _ in stages if (folder / "metrics.json").is_file()
+            (folder.name, _json(folder / "metrics.json")) for folder, _ in done if (folder / "metrics.json").is_file()
         ],
-        trainings=[_training(folder) for folder, _ in stages if (folder / "metrics.jsonl").is_file()],
+        trainings=[_training(folder) for folder, _ in done if (folder / "metrics.jsonl").is_file()],
         recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
     )
     target = run / "report.html"
@@ -46,9 +44,15 @@ def write(run: Path) -> Path:
     return target
 
 
-def _stage_folders(run: Path) -> list[Path]:
-    found = [path.parent for path in run.glob("[0-9]*-*/manifest.json")]
-    return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
+def stages(run: Path) -> list[tuple[Path, store.Manifest]]:
+    """The stages of a run that are done, in order, with their manifests; not what an earlier recipe left in the folder.
+
+    Raises:
+        DataError: the folder holds no run.
+    """
+    if not (run / "stages.json").is_file():
+        raise DataError(f"{run}: expected a run's folder with stages.json. Run a recipe first: porism run RECIPE")
+    return [(run / name, store.Manifest.load(run / name / "manifest.json")) for name in _json(run / "stages.json")]
 
 
 def _json(path: Path) -> Any:
@@ -62,16 +66,16 @@ def _stage(folder: Path, manifest: store.Manifest) -> dict[str, Any]:
         "status": manifest.status,
         "seconds": manifest.seconds,
         "memory_gb": manifest.peak_memory_mb / 1024,
-        "counts": ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items() if count),
+        "counts": manifest.counted,
         "environment": environment,
     }
 
 
-def _comparison(folder: Path, stages: list[tuple[Path, store.Manifest]]) -> dict[str, Any]:
+def _comparison(folder: Path, done: list[tuple[Path, store.Manifest]]) -> dict[str, Any]:
     """A comparison with its plots. The two sides' attempts are found by the hashes in the manifest."""
     sets = _json(folder / "comparison.json")
     key = store.Manifest.load(folder / "manifest.json").key
-    sides = [other / "records.jsonl" for name in key.inputs for other, _ in stages if name.startswith(f"{other.name}/")]
+    sides = [other / "records.jsonl" for name in key.inputs for other, _ in done if name.startswith(f"{other.name}/")]
     tokens = [[cast("Attempt", record).completion_tokens for record in store.read(side, Attempt)] for side in sides]
     overall = {name: (item["before"]["accuracy"], item["after"]["accuracy"]) for name, item in sets.items()}
     groups = {

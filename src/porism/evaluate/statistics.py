@@ -38,6 +38,8 @@ def mean_interval(shares: Sequence[float]) -> Interval:
     if n == 1:
         return Interval(mean, math.nan, math.nan)
     deviation = math.sqrt(math.fsum((share - mean) ** 2 for share in shares) / (n - 1))
+    if deviation == 0:  # the normal interval would have no width
+        return wilson(round(mean * n), n)._replace(value=mean)
     half = _Z * deviation / math.sqrt(n)
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 

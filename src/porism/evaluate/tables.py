@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["percent", "points", "show"]
+from porism import store
+
+__all__ = ["percent", "points", "show", "show_stages"]
 
 
 def show(folder: Path) -> None:
-    """Print the table of an ``evaluate`` or ``compare`` stage on standard output."""
+    """Print the table of an ``evaluate`` or ``compare`` stage on standard output; nothing for another stage."""
+    for name, row in (("comparison.json", _compared), ("metrics.json", _measured)):
+        if (folder / name).is_file():
+            value = json.loads((folder / name).read_text(encoding="utf-8"))
+            _print([row(group, item) for group, item in value.items()])
+            return
+
+
+def show_stages(stages: Sequence[tuple[Path, store.Manifest]]) -> None:
+    """Print what each stage of a run made and cost."""
+    rows = [
+        {
+            "stage": folder.name,
+            "seconds": f"{manifest.seconds:,.1f}",
+            "peak GB": f"{manifest.peak_memory_mb / 1024:.1f}",
+            "made": manifest.counted,
+        }
+        for folder, manifest in stages
+    ]
+    _print(rows, left=("stage", "made"))
+
+
+def _print(rows: Sequence[dict[str, str]], left: Sequence[str] = ("set",)) -> None:
     import rich.console
     import rich.table
+    import rich.text
 
-    comparison = folder / "comparison.json"
-    compared = comparison.is_file()
-    value = json.loads((comparison if compared else folder / "metrics.json").read_text(encoding="utf-8"))
-    rows = (
-        [_compared(name, item) for name, item in value.items()]
-        if compared
-        else [_measured(name, item) for name, item in value.items()]
-    )
+    if not rows:
+        return
     table = rich.table.Table(box=None, pad_edge=False, header_style="bold")
-    for number, head in enumerate(rows[0]):
-        table.add_column(head, justify="right" if number else "left", overflow="fold")
+    for head in rows[0]:
+        table.add_column(head, justify="left" if head in left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
-    rich.console.Console(width=None if rich.console.Console().is_terminal else 150).print(table)
+        table.add_row(*(rich.text.Text(cell) for cell in row.values()))
+    console = rich.console.Console()
+    (console if console.is_terminal else rich.console.Console(width=150)).print(table)
 
 
 def percent(interval: dict[str, float | None]) -> str:

@@ -9,12 +9,9 @@ from __future__ import annotations
 import dataclasses
 
 from porism.find import find
-from porism.records import Attempt, Status, Verdict
+from porism.records import JUDGED, Attempt, Status, Verdict
 
-__all__ = ["PROFILES", "check", "judge"]
-
-PROFILES = ("auto", "strict", "flexible", "last")
-"""Named sets of extraction rules; see :mod:`porism.graders.number`."""
+__all__ = ["check", "judge"]
 
 
 def check(*, gold: str, text: str, profile: str = "auto", kind: str = "number") -> Verdict:
@@ -36,8 +33,9 @@ def check(*, gold: str, text: str, profile: str = "auto", kind: str = "number") 
 def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
     """Judge an attempt by its problem's grader.
 
-    An attempt that failed is an ``error``. One that was cut off by the token limit is judged only if it had
-    stated its answer before (a rule other than "the last number" fired); otherwise it is ``truncated``.
+    An attempt that failed is an ``error``. One that was cut off by the token limit is judged only if it had stated its
+    answer before (a rule other than "the last number" fired, and text follows the answer); otherwise it is
+    ``truncated``.
     The lm-eval profiles ``strict`` and ``flexible`` judge cut-off texts as lm-eval does.
 
     Raises:
@@ -47,14 +45,16 @@ def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
     if attempt.finish == "error":
         return Verdict(status=Status.ERROR, grader=kind, profile=profile, reason=attempt.error)
     verdict = check(gold=attempt.problem.answer, text=attempt.text, profile=profile, kind=kind)
-    if attempt.finish == "length" and _unstated(verdict, profile):
+    if attempt.finish == "length" and _unstated(verdict, attempt.text, profile):
         return dataclasses.replace(
             verdict, status=Status.TRUNCATED, reason="cut off by the token limit before it stated an answer"
         )
     return verdict
 
 
-def _unstated(verdict: Verdict, profile: str) -> bool:
+def _unstated(verdict: Verdict, text: str, profile: str) -> bool:
     if verdict.status is Status.UNPARSED:
         return True
-    return verdict.status in (Status.CORRECT, Status.WRONG) and verdict.rule == "last" and profile in ("auto", "last")
+    if verdict.status not in JUDGED or profile not in ("auto", "last"):
+        return False
+    return verdict.rule == "last" or text.endswith(verdict.answer or "")  # the number itself may have been cut

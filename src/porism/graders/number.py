@@ -5,8 +5,8 @@ Rules, and the profiles that allow them:
 =========  ==========================================================  =====================================
 rule       reads                                                       profiles
 =========  ==========================================================  =====================================
-hash       the number after the last ``####``                          auto
-boxed      the content of the last ``\boxed{}``                        auto
+hash       the number stated after the last ``####``                   auto
+boxed      the number in the last ``\boxed{}``, ``\frac`` included      auto
 phrase     the number after the last "the answer is", "answer:", …     auto
 last       the last number                                             auto (if nothing above fired), last
 strict     ``#### (\-?[0-9\.\,]+)``, first match                       strict: lm-eval's ``strict-match``
@@ -21,7 +21,6 @@ values: 18, 18.0, $18.00 and 36/2 are equal, and so are 1,200 and 1200; 50% is 0
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 
 from porism.errors import RecipeError, nearest
@@ -32,9 +31,9 @@ __all__ = ["grade", "value"]
 _SIGN = r"(?:(?<![\w)\]%])[-−+])?"  # a minus that follows a digit or a bracket subtracts
 _DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
 _NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}{_DIGITS}(?:\s?/\s?\d+)?\s?(?:\\?%)?"
-_HASH = re.compile(rf"####\s*({_NUMBER})")
-_BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
-_PHRASE = re.compile(rf"(?i)\banswer\s*(?:is|=|:)\s*:?\s*\**\s*\$?\\?\(?\s*({_NUMBER})")
+_HASH = re.compile(r"####[ \t]*([^\n]{0,200})")
+_BOXED = re.compile(r"\\boxed\s{0,3}\{((?:[^{}]|\{[^{}]*\})*)\}")
+_PHRASE = re.compile(r"(?i)\banswer[ \t]{0,3}(?:is|=|:)([^\n]{0,200})")
 _ANY = re.compile(_NUMBER)
 _STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
@@ -63,12 +62,12 @@ def grade(gold: str, text: str, *, profile: str = "auto") -> Verdict:
     wanted = value(gold.rpartition("####")[2])
     if wanted is None:
         return Verdict(status=Status.GOLD_UNPARSED, reason=f"the reference answer is not a number: {gold[:60]!r}")
-    for rule, found in _readings(text, profile):
-        got = value(found)
-        if got is not None:
-            equal = got == wanted or ("%" in found and "%" not in gold and got * 100 == wanted)
-            return Verdict(status=Status.CORRECT if equal else Status.WRONG, answer=found.strip(), rule=rule)
-    return Verdict(status=Status.UNPARSED, reason="no number in the text")
+    rule, found = _reading(text, profile)
+    got = value(found) if found is not None else None
+    if found is None or got is None:
+        return Verdict(status=Status.UNPARSED, rule=rule, answer=found, reason="no number where the answer stands")
+    equal = got == wanted or ("%" in found and "%" not in gold and got * 100 == wanted)
+    return Verdict(status=Status.CORRECT if equal else Status.WRONG, answer=found.strip(), rule=rule)
 
 
 def value(text: str) -> Fraction | None:
@@ -87,16 +86,24 @@ def value(text: str) -> Fraction | None:
     return Fraction(top) / Fraction(bottom or 1) / (100 if percent else 1)
 
 
-def _readings(text: str, profile: str) -> Iterator[tuple[str, str]]:
-    """What each rule reads, the strongest rule first."""
+def _reading(text: str, profile: str) -> tuple[str, str | None]:
+    """The rule that fires, the strongest first, and the number that it reads; None where there is none."""
     if profile == "auto":
         for rule, pattern in (("hash", _HASH), ("boxed", _BOXED), ("phrase", _PHRASE)):
             matches = pattern.findall(text)
             if matches:
-                yield rule, matches[-1]
+                return rule, _stated(matches[-1])
     numbers = _ANY.findall(text)
-    if numbers:
-        yield "last", numbers[-1]
+    return "last", numbers[-1] if numbers else None
+
+
+def _stated(text: str) -> str | None:
+    """The number that a statement of the answer gives: the first in it, or the first after its last ``=``."""
+    fraction = re.search(r"\\d?frac\{(-?\d{1,50})\}\{(\d{1,50})\}", text)
+    if fraction:
+        return f"{fraction[1]}/{fraction[2]}"
+    number = _ANY.search(text.rpartition("=")[2])
+    return number[0] if number else None
 
 
 def _as_lm_eval(gold: str, text: str, profile: str) -> Verdict:

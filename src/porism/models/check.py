@@ -20,17 +20,21 @@ def check(folder: Path) -> None:
     Raises:
         ModelError: code (``.py``, ``auto_map``), pickled weights, a shard outside the folder, or no model at all.
     """
-    entries = sorted(entry.name for entry in folder.iterdir())
-    code = [name for name in entries if name.endswith(".py")]
+    entries = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    code = [name for name in entries if name.casefold().endswith((".py", ".pyc", ".so"))]
     if code:
         raise ModelError(
             f"{folder}: refused, it contains Python code ({', '.join(code)}). "
             "Models that bring their own code are not loaded."
         )
     for name in entries:
-        if name.endswith(".json"):
+        if name.casefold().endswith(".json"):
             _check_json(folder / name)
-    pickles = [name for name in entries if Path(name).suffix in _PICKLES and not name.startswith(_TRAINER_STATE)]
+    pickles = [
+        name
+        for name in entries
+        if Path(name).suffix.casefold() in _PICKLES and not Path(name).name.startswith(_TRAINER_STATE)
+    ]
     if pickles:
         raise ModelError(
             f"{folder}: refused, it contains pickled weights ({', '.join(pickles)}), which can run code when loaded. "
@@ -51,7 +55,7 @@ def _check_json(file: Path) -> None:
         raise ModelError(f"{file}: not readable as JSON ({error}). Fetch the model again.") from None
     if not isinstance(value, dict):
         return
-    if "auto_map" in value:
+    if _has_key(value, "auto_map"):
         raise ModelError(
             f"{file}: refused, 'auto_map' asks to run code that the model brings. Such models are not loaded."
         )
@@ -60,3 +64,10 @@ def _check_json(file: Path) -> None:
     ):
         if Path(shard).name != shard:
             raise ModelError(f"{file}: refused, it names weights outside the folder ({shard}).")
+
+
+def _has_key(value: object, key: str) -> bool:
+    """True where a mapping anywhere in the value has the key. Tokenizer vocabularies are mappings to numbers."""
+    if isinstance(value, dict):
+        return any((name == key and not isinstance(item, int)) or _has_key(item, key) for name, item in value.items())
+    return isinstance(value, list) and any(_has_key(item, key) for item in value)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Loaded", "fingerprint", "load", "merge"]
+__all__ = ["Loaded", "base_of", "fingerprint", "load", "merge"]
 
 _HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
@@ -37,11 +37,11 @@ def fingerprint(model: str) -> str:
         ModelError: see :func:`porism.models.pull.locate`.
     """
     folder = locate(model)
-    files = sorted({file for pattern in _HASHED for file in folder.glob(pattern) if file.name != "porism.json"})
-    digests = [f"{file.name} {store.sha256(file)}" for file in files]
-    base = _base_of(folder)
-    if base:
-        digests.append(f"base {fingerprint(base)}")
+    files = sorted({file for pattern in _HASHED for file in folder.rglob(pattern) if file.name != "porism.json"})
+    digests = [f"{file.relative_to(folder)} {store.sha256(file)}" for file in files]
+    base = _plain_base(folder)
+    if base != folder:
+        digests.append(f"base {fingerprint(str(base))}")
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -61,8 +61,7 @@ def load(model: str, dtype: str = "float32") -> Loaded:
 
     transformers.utils.logging.disable_progress_bar()
     folder = locate(model)
-    base = _base_of(folder)
-    source = locate(base) if base else folder
+    source = _plain_base(folder)
     torch_dtype: torch.dtype = getattr(torch, choose_dtype(dtype))
     try:
         network = transformers.AutoModelForCausalLM.from_pretrained(
@@ -72,7 +71,7 @@ def load(model: str, dtype: str = "float32") -> Loaded:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder if has_tokenizer else source, trust_remote_code=False, local_files_only=True
         )
-        if base:
+        if source != folder:
             import peft
 
             network = peft.PeftModel.from_pretrained(network, folder)
@@ -94,19 +93,39 @@ def merge(model: str, to: str | Path) -> Path:
         raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
     loaded = load(model)
     network = loaded.model
-    if _base_of(loaded.path):
+    if base_of(loaded.path):
         network = network.merge_and_unload()
     network.save_pretrained(target)
     loaded.tokenizer.save_pretrained(target)
     return target
 
 
-def _base_of(folder: Path) -> str:
-    """The base model that an adapter folder names, or nothing for a plain model."""
+def base_of(folder: Path) -> str:
+    """The base model that an adapter folder names, or nothing for a plain model.
+
+    Raises:
+        ModelError: the adapter names no base.
+    """
     file = folder / "adapter_config.json"
     if not file.is_file():
         return ""
-    base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
+    config = json.loads(file.read_text(encoding="utf-8"))
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not base or not isinstance(base, str):
         raise ModelError(f"{file}: expected 'base_model_name_or_path', the model that the adapter was trained on.")
-    return str(base)
+    return base
+
+
+def _plain_base(folder: Path) -> Path:
+    """The folder of an adapter's base, checked; the folder itself where it is no adapter.
+
+    Raises:
+        ModelError: the base is unknown or unsafe, or is an adapter in turn.
+    """
+    base = base_of(folder)
+    if not base:
+        return folder
+    place = locate(base)
+    if base_of(place):
+        raise ModelError(f"{folder}: its base {base} is an adapter itself. Merge that one first: porism export {base}")
+    return place

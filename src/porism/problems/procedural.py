@@ -64,9 +64,13 @@ def load(
         raise RecipeError(f"no split {split!r}.{nearest(split, _SHARES)} Known: {', '.join(_SHARES)}.")
     for task, options in tasks.items():
         parameters = dict(options or {})
-        wanted = int(parameters.pop("count", count))
+        wanted = parameters.pop("count", count)
+        if not isinstance(wanted, int) or wanted < 1:
+            raise RecipeError(f"{task}: count: expected a number of at least 1, got {wanted!r}.")
         if task == "gsm_symbolic":
-            templates = parameters.pop("templates", None) or sorted(_templates())
+            templates = parameters.pop("templates", sorted(_templates()))
+            if not isinstance(templates, list) or not templates:
+                raise RecipeError(f"gsm_symbolic: templates: expected a list of numbers, got {templates!r}.")
             if parameters:
                 raise RecipeError(
                     f"gsm_symbolic: unknown parameter {next(iter(parameters))!r}. Known: count, templates."

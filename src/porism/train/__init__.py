@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from porism import recipe, store
+from porism.errors import RecipeError
 from porism.find import find
 from porism.models.load import fingerprint
 
@@ -25,7 +26,7 @@ def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
         RecipeError: no such algorithm.
     """
     del values
-    found: type[recipe.Settings] = find(PARTS, part, "Settings")
+    found: type[recipe.Settings] = _of(part, "Settings")
     return found
 
 
@@ -42,4 +43,14 @@ def run(part: str, settings: recipe.Settings, out: store.Output) -> None:
     Raises:
         UserError: the data, the model or a setting is unfit; see the algorithm.
     """
-    find(PARTS, part, "run")(settings, out)
+    _of(part, "run")(settings, out)
+
+
+def _of(part: str, attribute: str) -> Any:
+    """``Settings`` or ``run`` of an algorithm: of a module here, or of an outside object that has both."""
+    found = find(PARTS, part, attribute)
+    if ":" not in part:
+        return found
+    if not hasattr(found, attribute):
+        raise RecipeError(f"{part!r}: expected an object with 'Settings' and 'run(settings, out)', such as a class.")
+    return getattr(found, attribute)

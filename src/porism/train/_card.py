@@ -44,8 +44,8 @@ def write(folder: Path, settings: recipe.Settings, out: store.Output) -> None:
         json.dumps(values, ensure_ascii=False, indent=1),
         "```",
         "",
-        "Accuracy before and after training is in the run's `report.html`, not here: this card is written when the",
-        "weights are, before they are measured.",
+        "The whole recipe is `recipe.yaml` in the run's folder. Accuracy before and after training is in its",
+        "`report.html`, not here: this card is written with the weights, before they are measured.",
         "",
     ]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")

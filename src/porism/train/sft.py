@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -17,8 +18,9 @@ from pydantic import Field
 
 from porism import recipe, store
 from porism.errors import MissingExtra, ModelError, RecipeError, StorageError
-from porism.models.load import Loaded, load
+from porism.models.load import Loaded, base_of, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
+from porism.models.pull import WHEELS, locate
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +95,9 @@ def run(settings: Settings, out: store.Output) -> None:
     _store_rows(rows, out)
 
     network = _prepare(loaded, settings)
+    base, place = _name_base(network, settings)
+    if base:
+        network.peft_config["default"].base_model_name_or_path = place
     network.set_attn_implementation(_packing.ATTENTION)
     tokens = [row.tokens for row in rows if not row.reason]
     checkpoints, metrics = out.folder / "checkpoints", out.folder / "metrics.jsonl"
@@ -104,7 +109,7 @@ def run(settings: Settings, out: store.Output) -> None:
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
 
     target = out.folder / "model"
-    _save(trainer.model, loaded, settings, target)
+    _save(trainer.model, loaded, settings, base, target)
     trained = sum(len(row.prompt) + len(row.completion) for row in tokens)
     out.figures.update(
         steps=result.global_step,
@@ -114,7 +119,7 @@ def run(settings: Settings, out: store.Output) -> None:
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     )
     _card.write(target, settings, out)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    out.remove_when_finished(checkpoints)
     out.add(metrics, *sorted(target.iterdir()))
 
 
@@ -139,7 +144,7 @@ def _check(settings: Settings, out: store.Output) -> None:
         if name not in LOGGERS:
             raise RecipeError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
         if importlib.util.find_spec(name) is None:
-            raise MissingExtra(name, "log", f"report_to: {name}")
+            raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
 
 
 def _store_rows(rows: list[Row], out: store.Output) -> None:
@@ -173,12 +178,25 @@ def _prepare(loaded: Loaded, settings: Settings) -> Any:
         target_modules=settings.lora_targets or "all-linear",
         task_type="CAUSAL_LM",
     )
-    try:
-        network = peft.get_peft_model(network, config)
-    except ValueError as error:
-        raise ModelError(f"lora_targets {settings.lora_targets}: {error}") from None
-    network.peft_config["default"].base_model_name_or_path = settings.model
-    return network
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's own use of an old name
+        try:
+            return peft.get_peft_model(network, config)
+        except ValueError as error:
+            raise ModelError(f"lora_targets {settings.lora_targets}: {error}") from None
+
+
+def _name_base(network: Any, settings: Settings) -> tuple[str, str]:
+    """The name and the place of an adapter's base model; empty for a plain model.
+
+    While it trains, the adapter names its base by its folder: PEFT looks there for the base's configuration whenever it
+    saves, and would ask a hub for an alias. The saved adapter names it as the user did.
+    """
+    config = getattr(network, "peft_config", {}).get("default")
+    if config is None:
+        return "", ""
+    name = base_of(locate(settings.model)) or settings.model
+    return (name if name in WHEELS else str(Path(name).expanduser().resolve())), str(locate(name))
 
 
 def _unfreeze(network: Any, layers: int) -> None:
@@ -233,7 +251,7 @@ def _arguments(settings: Settings, rows: int, dtype: str, folder: Path) -> trans
     )
 
 
-def _save(network: Any, loaded: Loaded, settings: Settings, target: Path) -> None:
+def _save(network: Any, loaded: Loaded, settings: Settings, base: str, target: Path) -> None:
     """Write the trained model (or its adapter) with the tokenizer, whole or not at all."""
     scratch = target.with_name("model.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -241,6 +259,9 @@ def _save(network: Any, loaded: Loaded, settings: Settings, target: Path) -> Non
         network = network.merge_and_unload()
     network.set_attn_implementation("sdpa")
     network.save_pretrained(scratch)
+    if base and not settings.merge:
+        config = json.loads((scratch / "adapter_config.json").read_text(encoding="utf-8"))
+        store.write_json(scratch / "adapter_config.json", {**config, "base_model_name_or_path": base})
     loaded.tokenizer.save_pretrained(scratch)
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)
