@@ -5,15 +5,17 @@ Progress goes to standard error and only to a terminal; notices go to standard e
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import rich.progress as rp
 
-__all__ = ["Progress", "notice", "progress"]
+__all__ = ["Progress", "notice", "progress", "quiet"]
 
 
 class Progress(Protocol):
@@ -31,6 +33,16 @@ class _Silent:
 def notice(text: str) -> None:
     """Say one line about what is going on, on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what other libraries write to standard error, such as their progress bars, unless it is a terminal."""
+    if sys.stderr.isatty():
+        yield
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 @contextmanager

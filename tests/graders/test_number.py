@@ -131,8 +131,9 @@ def test_the_kind_names_the_grader(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
         "from porism.records import Status, Verdict\n"
-        "def grade(gold, text, *, profile='auto'):\n"
-        "    return Verdict(status=Status.CORRECT if text == gold[::-1] else Status.WRONG)\n"
+        "def grade(problem, attempt, *, profile='auto'):\n"
+        "    right = attempt.text == problem.answer[::-1]\n"
+        "    return Verdict(status=Status.CORRECT if right else Status.WRONG)\n"
     )
     kind = f"{mine}:grade"
     assert judge(attempt(1, problem=problem(1, answer="abc", kind=kind), text="cba")).correct

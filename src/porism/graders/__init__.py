@@ -1,6 +1,6 @@
 """The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all call :func:`judge`.
 
-A grader is a module with ``grade(gold, text, *, profile) -> Verdict``. The status says what happened; a text that
+A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``. The status says what happened; a text that
 could not be judged is never counted as wrong in silence.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from porism.find import find
-from porism.records import JUDGED, Attempt, Status, Verdict
+from porism.records import JUDGED, Attempt, Problem, Status, Verdict
 
 __all__ = ["check", "judge"]
 
@@ -26,8 +26,8 @@ def check(*, gold: str, text: str, profile: str = "auto", kind: str = "number") 
     Raises:
         RecipeError: no such grader or profile.
     """
-    verdict: Verdict = find("porism.graders", kind, "grade")(gold, text, profile=profile)
-    return dataclasses.replace(verdict, grader=kind, profile=profile)
+    problem = Problem(question="", answer=gold, kind=kind)
+    return _grade(Attempt(problem=problem, strategy="", messages=[], text=text), profile)
 
 
 def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
@@ -44,12 +44,18 @@ def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
     kind = attempt.problem.kind
     if attempt.finish == "error":
         return Verdict(status=Status.ERROR, grader=kind, profile=profile, reason=attempt.error)
-    verdict = check(gold=attempt.problem.answer, text=attempt.text, profile=profile, kind=kind)
+    verdict = _grade(attempt, profile)
     if attempt.finish == "length" and _unstated(verdict, attempt.text, profile):
         return dataclasses.replace(
             verdict, status=Status.TRUNCATED, reason="cut off by the token limit before it stated an answer"
         )
     return verdict
+
+
+def _grade(attempt: Attempt, profile: str) -> Verdict:
+    problem = attempt.problem
+    verdict: Verdict = find("porism.graders", problem.kind, "grade")(problem, attempt, profile=profile)
+    return dataclasses.replace(verdict, grader=problem.kind, profile=profile)
 
 
 def _unstated(verdict: Verdict, text: str, profile: str) -> bool:

@@ -24,7 +24,7 @@ import re
 from fractions import Fraction
 
 from porism.errors import RecipeError, nearest
-from porism.records import Status, Verdict
+from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["grade", "value"]
 
@@ -43,17 +43,18 @@ _MAX_DIGITS = 1_000
 """Longest number that is compared; a longer one is not an answer, and converting it takes quadratic time."""
 
 
-def grade(gold: str, text: str, *, profile: str = "auto") -> Verdict:
+def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdict:
     """Judge a text whose answer is a number.
 
     Args:
-        gold: the reference: a number, or a GSM8K solution that ends in ``#### number``.
-        text: what the model wrote.
+        problem: its answer is a number, or a GSM8K solution that ends in ``#### number``.
+        attempt: its text is judged.
         profile: ``auto``, ``last``, ``strict`` or ``flexible``; see the module's text.
 
     Raises:
         RecipeError: no such profile.
     """
+    gold, text = problem.answer, attempt.text
     if profile in ("strict", "flexible"):
         return _as_lm_eval(gold, text, profile)
     if profile not in ("auto", "last"):
@@ -64,6 +65,8 @@ def grade(gold: str, text: str, *, profile: str = "auto") -> Verdict:
         return Verdict(status=Status.GOLD_UNPARSED, reason=f"the reference answer is not a number: {gold[:60]!r}")
     rule, found = _reading(text, profile)
     got = value(found) if found is not None else None
+    if found is None and rule == "last":
+        return Verdict(status=Status.UNPARSED, reason="no number in the text")
     if found is None or got is None:
         return Verdict(status=Status.UNPARSED, rule=rule, answer=found, reason="no number where the answer stands")
     equal = got == wanted or ("%" in found and "%" not in gold and got * 100 == wanted)
