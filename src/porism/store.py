@@ -536,7 +536,7 @@ class Output:
         return sorted(path for path in files if path.exists())
 
     def _set_aside(self) -> None:
-        """Move an earlier output out of the way, its manifest first: without one, this session's end is told apart."""
+        """Move an earlier output out of the way, its manifest first: a folder without one was cut off in between."""
         standing = self._standing()
         complete = self._manifest.exists() and Manifest.load(self._manifest).status == "complete"
         if not complete:
