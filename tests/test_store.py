@@ -175,6 +175,16 @@ def test_a_foreign_manifest_is_an_error_not_a_reason_to_clear(tmp_path: Path) ->
         produce(tmp_path)
 
 
+def test_a_manifest_of_another_version_is_a_reason_to_make_it_anew(tmp_path: Path) -> None:
+    produce(tmp_path / "x")
+    file = tmp_path / "x" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["key"]["inputs"], manifest["environment"]
+    manifest["key"].update(code="0.0.1", weather="fine")
+    file.write_text(json.dumps({**manifest, "mood": "good"}))
+    assert store.Output(tmp_path / "x").state(store.Key("test", code="1")).why == "porism 0.0.1 became 1"
+
+
 def test_a_folder_has_one_owner(tmp_path: Path) -> None:
     with store.lock(tmp_path / "l"), pytest.raises(StorageError, match="in use"), store.lock(tmp_path / "l"):
         pass

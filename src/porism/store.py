@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, cast
@@ -224,12 +224,12 @@ class Key:
     """All that a stage's output depends on. Two runs with equal keys make equal records."""
 
     stage: str
-    settings: dict[str, Any]
-    references: dict[str, list[str]]
+    settings: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, list[str]] = field(default_factory=dict)
     """Setting that names files → their SHA-256, in order: which file stands where."""
-    inputs: dict[str, str]
+    inputs: dict[str, str] = field(default_factory=dict)
     """Name → SHA-256 of every file and model that is read."""
-    code: str
+    code: str = ""
     """Porism's version."""
 
     def difference(self, other: Key) -> str:
@@ -276,15 +276,17 @@ class Manifest:
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
-        """Read a manifest.
+        """Read a manifest. One of another version may lack fields or have more: it is read, and its key will differ.
 
         Raises:
             DataError: it is not one.
         """
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**value, "key": Key(**value["key"])})
-        except (ValueError, TypeError, KeyError) as error:
+            key, own = ({known.name for known in fields(kind)} for kind in (Key, cls))
+            value["key"] = Key(**{name: part for name, part in value["key"].items() if name in key})
+            return cls(**{name: part for name, part in value.items() if name in own})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"{path}: not a stage's manifest ({error}). Delete it to run the stage anew.") from None
 
 

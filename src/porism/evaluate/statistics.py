@@ -26,7 +26,8 @@ def wilson(successes: int, n: int) -> Interval:
     p = successes / n
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
+    # none and all have exact ends, which rounding would miss
+    return Interval(p, centre - half if successes else 0.0, centre + half if successes < n else 1.0)
 
 
 def mean_interval(shares: Sequence[float]) -> Interval:
