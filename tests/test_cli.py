@@ -27,7 +27,19 @@ def test_help_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("run", "report", "pull", "export", "problems", "solve", "curate", "train", "evaluate", "compare"):
+    for command in (
+        "run",
+        "report",
+        "pull",
+        "export",
+        "problems",
+        "solve",
+        "grade",
+        "curate",
+        "train",
+        "evaluate",
+        "compare",
+    ):
         assert f"\n  {command} " in done.stdout
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "porism").rglob("*.py"))
 PACKAGES = {
     "porism.problems": ("load",),
-    "porism.graders": ("grade",),
+    "porism.graders": ("grade", "grade_all"),
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
     "porism.curate": ("curate",),

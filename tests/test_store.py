@@ -1,4 +1,5 @@
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -33,6 +33,11 @@ _STAGES = {
         "STRATEGY",
         "porism solve cot --input test.jsonl --output runs/cot",
     ),
+    "grade": (
+        "Score stored attempts again without generating.",
+        "",
+        "porism grade --input runs/cot --profile strict --output runs/cot-strict",
+    ),
     "curate": (
         "Keep or drop records, with a reason for each.",
         "STEP",

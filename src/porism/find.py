@@ -81,7 +81,8 @@ def _import(place: str, name: str) -> ModuleType:
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise RecipeError(f"{path}: no such file.")
-    name = f"porism_outside_{path.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
+    changed = path.stat().st_mtime_ns  # a file that was edited since is another module
+    name = f"porism_outside_{path.resolve().as_posix().replace('/', '_').removesuffix('.py')}_{changed}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

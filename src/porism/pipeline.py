@@ -38,6 +38,7 @@ __all__ = [
 VERBS = {
     "problems": "porism.problems",
     "solve": "porism.solve",
+    "grade": "porism.grade",
     "curate": "porism.curate",
     "train": "porism.train",
     "evaluate": "porism.evaluate",

@@ -1,33 +1,77 @@
-"""The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all call :func:`judge`.
+"""The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all come here.
 
-A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``. The status says what happened; a text that
-could not be judged is never counted as wrong in silence.
+A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``, or, where it asks a model, with
+``grade_all(attempts, *, profile, engine) -> list[Verdict]``. The status says what happened; a text that could not be
+judged is never counted as wrong in silence.
+
+All functions here may be called from any thread, from a forked process, and from asyncio through
+``asyncio.to_thread``: there are no signals, and what may take long runs in processes that are killed when it does.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
 
+from porism.engines import Engine
+from porism.errors import RecipeError
 from porism.find import find
+from porism.graders._extract import PROFILES, profile_of
+from porism.graders._stage import Grading, GradingSettings, grading_inputs, tally
 from porism.records import JUDGED, Attempt, Problem, Status, Verdict
 
-__all__ = ["check", "judge"]
+__all__ = [
+    "PROFILES",
+    "Grading",
+    "GradingSettings",
+    "asks_engine",
+    "check",
+    "grading_inputs",
+    "judge",
+    "judge_all",
+    "profile_of",
+    "tally",
+]
+
+_AT_ONCE = 8
 
 
-def check(*, gold: str, text: str, profile: str = "auto", kind: str = "number") -> Verdict:
-    """Judge a text against a reference answer.
+def check(
+    *,
+    gold: str,
+    text: str,
+    profile: str = "auto",
+    kind: str = "number",
+    question: str = "",
+    engine: Engine | None = None,
+) -> Verdict:
+    r"""Judge a text against a reference answer.
 
     Args:
         gold: the reference answer.
         text: what the model wrote.
         profile: which extraction rules may fire.
-        kind: the grader's name.
+        kind: the grader's name: number, math, choice, boolean, judge, or code of your own.
+        question: the question, where the grader reads it (the options of a choice).
+        engine: the model that a judge asks.
 
     Raises:
-        RecipeError: no such grader or profile.
+        RecipeError: no such grader or profile, or a grader that asks a model was given none.
+
+    >>> from porism.graders import check
+    >>> check(gold=r"\frac{1}{2}", text="The answer is $0.5$.", kind="math").status
+    <Status.CORRECT: 'correct'>
     """
-    problem = Problem(question="", answer=gold, kind=kind)
-    return _grade(Attempt(problem=problem, strategy="", messages=[], text=text), profile)
+    problem = Problem(question=question, answer=gold, kind=kind)
+    attempt = Attempt(problem=problem, strategy="", messages=[], text=text)
+    if asks_engine(kind):
+        return _asked([attempt], profile, engine)[0]
+    return _graded(attempt, profile)
 
 
 def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
@@ -36,31 +80,106 @@ def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
     An attempt that failed is an ``error``. One that was cut off by the token limit is judged only if it had stated its
     answer before (a rule other than "the last number" fired, and text follows the answer); otherwise it is
     ``truncated``.
-    The lm-eval profiles ``strict`` and ``flexible`` judge cut-off texts as lm-eval does.
+    The lm-eval profiles judge cut-off texts as lm-eval does.
 
     Raises:
-        RecipeError: the problem's kind, or the profile, does not exist.
+        RecipeError: the problem's kind, or the profile, does not exist, or the grader asks a model.
     """
-    kind = attempt.problem.kind
-    if attempt.finish == "error":
-        return Verdict(status=Status.ERROR, grader=kind, profile=profile, reason=attempt.error)
-    verdict = _grade(attempt, profile)
-    if attempt.finish == "length" and _unstated(verdict, attempt.text, profile):
-        return dataclasses.replace(
-            verdict, status=Status.TRUNCATED, reason="cut off by the token limit before it stated an answer"
-        )
-    return verdict
+    return judge_all([attempt], profile)[0]
 
 
-def _grade(attempt: Attempt, profile: str) -> Verdict:
+def judge_all(
+    attempts: Sequence[Attempt], profile: str = "auto", *, engine: Engine | None = None, **options: Any
+) -> list[Verdict]:
+    """Judge attempts as :func:`judge` does, in order; what waits for other processes is done side by side.
+
+    Args:
+        attempts: of any kinds.
+        profile: which extraction rules may fire.
+        engine: the model that a judge asks, where a problem's kind wants one.
+        options: passed to such a judge.
+
+    Raises:
+        RecipeError: an unknown kind or profile, or a grader that asks a model was given none.
+    """
+    profile_of(profile)
+    verdicts: dict[int, Verdict] = {}
+    asking: dict[str, list[int]] = {}
+    waiting: list[int] = []
+    for at, attempt in enumerate(attempts):
+        kind = attempt.problem.kind
+        if attempt.finish == "error":
+            verdicts[at] = Verdict(
+                status=Status.ERROR, grader=kind, profile=profile_of(profile).label, reason=attempt.error
+            )
+        elif asks_engine(kind):
+            asking.setdefault(kind, []).append(at)
+        elif _is_parallel(kind) and len(attempts) > 1:
+            waiting.append(at)
+        else:
+            verdicts[at] = _graded(attempt, profile)
+    if waiting:
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            found = threads.map(lambda at: _graded(attempts[at], profile), waiting)
+            verdicts.update(zip(waiting, found, strict=True))
+    for places in asking.values():
+        found = iter(_asked([attempts[at] for at in places], profile, engine, **options))
+        verdicts.update(zip(places, found, strict=True))
+    return [_cut_off(attempt, verdicts[at], profile) for at, attempt in enumerate(attempts)]
+
+
+def asks_engine(kind: str) -> bool:
+    """True for a grader that asks a model.
+
+    Raises:
+        RecipeError: no such grader.
+    """
+    return next(iter(inspect.signature(_grader(kind)).parameters)) == "attempts"
+
+
+def _grader(kind: str) -> Callable[..., Any]:
+    return _found(kind) if ":" not in kind else _outside(kind)
+
+
+@cache
+def _found(kind: str) -> Callable[..., Any]:
+    grader: Callable[..., Any] = find("porism.graders", kind, "grade_all", "grade")
+    return grader
+
+
+def _outside(kind: str) -> Callable[..., Any]:
+    grader: Callable[..., Any] = find("porism.graders", kind)
+    return grader
+
+
+def _is_parallel(kind: str) -> bool:
+    return bool(getattr(sys.modules.get(_grader(kind).__module__), "PARALLEL", False))
+
+
+def _graded(attempt: Attempt, profile: str) -> Verdict:
     problem = attempt.problem
-    verdict: Verdict = find("porism.graders", problem.kind, "grade")(problem, attempt, profile=profile)
-    return dataclasses.replace(verdict, grader=problem.kind, profile=profile)
+    verdict: Verdict = _grader(problem.kind)(problem, attempt, profile=profile)
+    return dataclasses.replace(verdict, grader=problem.kind, profile=profile_of(profile).label)
+
+
+def _asked(attempts: Sequence[Attempt], profile: str, engine: Engine | None, **options: Any) -> list[Verdict]:
+    kind = attempts[0].problem.kind
+    if engine is None:
+        raise RecipeError(f"the grader {kind!r} asks a model, and none was named. Set judge_model.")
+    verdicts: list[Verdict] = _grader(kind)(attempts, profile=profile, engine=engine, **options)
+    return [dataclasses.replace(verdict, grader=kind, profile=engine.model) for verdict in verdicts]
+
+
+def _cut_off(attempt: Attempt, verdict: Verdict, profile: str) -> Verdict:
+    if attempt.finish != "length" or not _unstated(verdict, attempt.text, profile):
+        return verdict
+    reason = "cut off by the token limit before it stated an answer"
+    return dataclasses.replace(verdict, status=Status.TRUNCATED, reason=reason)
 
 
 def _unstated(verdict: Verdict, text: str, profile: str) -> bool:
     if verdict.status is Status.UNPARSED:
         return True
-    if verdict.status not in JUDGED or profile not in ("auto", "last"):
+    if verdict.status not in JUDGED or profile_of(profile).pattern is not None:
         return False
     return verdict.rule == "last" or text.endswith(verdict.answer or "")  # the number itself may have been cut

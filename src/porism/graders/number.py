@@ -1,21 +1,8 @@
 r"""Problems whose answer is one number: read it, compare it exactly.
 
-Rules, and the profiles that allow them:
-
-=========  ==========================================================  =====================================
-rule       reads                                                       profiles
-=========  ==========================================================  =====================================
-hash       the number stated after the last ``####``                   auto
-boxed      the number in the last ``\boxed{}``, ``\frac`` included      auto
-phrase     the number after the last "the answer is", "answer:", …     auto
-last       the last number                                             auto (if nothing above fired), last
-strict     ``#### (\-?[0-9\.\,]+)``, first match                       strict: lm-eval's ``strict-match``
-flexible   ``(-?[$0-9.,]{2,})|(-?[0-9]+)``, last match                 flexible: lm-eval's ``flexible-extract``
-=========  ==========================================================  =====================================
-
-``strict`` and ``flexible`` use the expressions and the comparison of lm-eval's ``gsm8k`` task (version 3):
-exact match of strings after ``,``, ``$``, everything before ``#### `` and a final ``.`` are removed. The others compare
-values: 18, 18.0, $18.00 and 36/2 are equal, and so are 1,200 and 1200; 50% is 0.5 or 50.
+The profiles are those of :mod:`porism.graders._extract`. ``strict``, ``flexible`` and their kin compare texts as
+lm-eval does; the others compare values: 18, 18.0, $18.00 and 36/2 are equal, and so are 1,200 and 1200; 50% is 0.5 or
+50.
 """
 
 from __future__ import annotations
@@ -23,21 +10,21 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from porism.errors import RecipeError, nearest
+from porism.graders._answers import compare
+from porism.graders._extract import Reading, as_lm_eval, profile_of, read
 from porism.records import Attempt, Problem, Status, Verdict
 
-__all__ = ["grade", "value"]
+__all__ = ["grade", "last_number", "value"]
 
 _SIGN = r"(?:(?<![\w)\]%])[-−+])?"  # a minus that follows a digit or a bracket subtracts
 _DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
 _NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}{_DIGITS}(?:\s?/\s?\d+)?\s?(?:\\?%)?"
-_HASH = re.compile(r"####[ \t]*([^\n]{0,200})")
-_BOXED = re.compile(r"\\boxed\s{0,3}\{((?:[^{}]|\{[^{}]*\})*)\}")
-_PHRASE = re.compile(r"(?i)\banswer[ \t]{0,3}(?:is|=|:)([^\n]{0,200})")
 _ANY = re.compile(_NUMBER)
-_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
-_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
-_LM_EVAL_IGNORED = (re.compile(","), re.compile(r"\$"), re.compile(r"(?s).*#### "), re.compile(r"\.$"))
+_UP_TO_LAST_DIGIT = re.compile(r".*\d", re.DOTALL)
+_FORMULA = re.compile(r"[\\^√π_]|\d[A-Za-z(]|[A-Za-z)]\s?/\s?\d")
+_WINDOW = 100
+"""Characters before the last digit among which the last number is first looked for."""
+_FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)}
 
 _MAX_DIGITS = 1_000
 """Longest number that is compared; a longer one is not an answer, and converting it takes quadratic time."""
@@ -49,24 +36,42 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
     Args:
         problem: its answer is a number, or a GSM8K solution that ends in ``#### number``.
         attempt: its text is judged.
-        profile: ``auto``, ``last``, ``strict`` or ``flexible``; see the module's text.
+        profile: which extraction rules may fire.
 
     Raises:
         RecipeError: no such profile.
     """
     gold, text = problem.answer, attempt.text
-    if profile in ("strict", "flexible"):
-        return _as_lm_eval(gold, text, profile)
-    if profile not in ("auto", "last"):
-        known = ("auto", "last", "strict", "flexible")
-        raise RecipeError(f"no extraction profile {profile!r}.{nearest(profile, known)} Known: {', '.join(known)}.")
+    known = profile_of(profile)
+    if known.pattern is not None:
+        return as_lm_eval(problem, text, known)
     wanted = value(gold.rpartition("####")[2])
     if wanted is None:
         return Verdict(status=Status.GOLD_UNPARSED, reason=f"the reference answer is not a number: {gold[:60]!r}")
-    rule, found = _reading(text, profile)
+    reading = read(text, known)
+    if reading is None:
+        return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
+    return _judged(reading, gold, wanted)
+
+
+def _judged(reading: Reading, gold: str, wanted: Fraction) -> Verdict:
+    rule, statement = reading.rule, reading.statement
+    if not statement.isascii():
+        statement = statement.translate(_FULL_WIDTH)
+    if rule == "last":
+        found = last_number(statement)
+        if found is None:
+            return Verdict(status=Status.UNPARSED, reason="no number in the text")
+    elif (got := value(statement)) is not None:
+        found = statement
+    elif rule == "boxed" or _FORMULA.search(statement):
+        outcome = compare(gold.rpartition("####")[2], statement)
+        if outcome.status in (Status.CORRECT, Status.WRONG) or rule == "boxed":
+            return Verdict(status=outcome.status, answer=statement.strip(), rule=rule, reason=outcome.reason)
+        found = _stated(statement)
+    else:
+        found = _stated(statement)
     got = value(found) if found is not None else None
-    if found is None and rule == "last":
-        return Verdict(status=Status.UNPARSED, reason="no number in the text")
     if found is None or got is None:
         return Verdict(status=Status.UNPARSED, rule=rule, answer=found, reason="no number where the answer stands")
     equal = got == wanted or ("%" in found and "%" not in gold and got * 100 == wanted)
@@ -89,41 +94,20 @@ def value(text: str) -> Fraction | None:
     return Fraction(top) / Fraction(bottom or 1) / (100 if percent else 1)
 
 
-def _reading(text: str, profile: str) -> tuple[str, str | None]:
-    """The rule that fires, the strongest first, and the number that it reads; None where there is none."""
-    if profile == "auto":
-        for rule, pattern in (("hash", _HASH), ("boxed", _BOXED), ("phrase", _PHRASE)):
-            matches = pattern.findall(text)
-            if matches:
-                return rule, _stated(matches[-1])
-    numbers = _ANY.findall(text)
-    return "last", numbers[-1] if numbers else None
+def last_number(text: str) -> str | None:
+    """The last number of a text, as it is written there."""
+    upto = _UP_TO_LAST_DIGIT.match(text)
+    if upto is None:
+        return None
+    start = max(0, upto.end() - _WINDOW)
+    found = _ANY.findall(text, start)
+    while start and (not found or len(found) == 1):  # it may begin before the window
+        start = max(0, start - 10 * _WINDOW)
+        found = _ANY.findall(text, start)
+    return found[-1] if found else None
 
 
 def _stated(text: str) -> str | None:
     """The number that a statement of the answer gives: the first in it, or the first after its last ``=``."""
-    fraction = re.search(r"\\d?frac\{(-?\d{1,50})\}\{(\d{1,50})\}", text)
-    if fraction:
-        return f"{fraction[1]}/{fraction[2]}"
     number = _ANY.search(text.rpartition("=")[2])
     return number[0] if number else None
-
-
-def _as_lm_eval(gold: str, text: str, profile: str) -> Verdict:
-    """Extraction and exact match as lm-eval's gsm8k task does them."""
-    if profile == "strict":
-        match = _STRICT.search(text)
-        found = match.group(1).strip() if match else ""
-    else:
-        matches = _FLEXIBLE.findall(text)
-        found = next((group for group in matches[-1] if group), "").strip() if matches else ""
-    if not found:
-        return Verdict(status=Status.UNPARSED, reason=f"lm-eval's {profile} expression matches nothing")
-    same = _lm_eval_normal(found) == _lm_eval_normal(gold)
-    return Verdict(status=Status.CORRECT if same else Status.WRONG, answer=found, rule=profile)
-
-
-def _lm_eval_normal(text: str) -> str:
-    for pattern in _LM_EVAL_IGNORED:
-        text = pattern.sub("", text)
-    return text.lower()

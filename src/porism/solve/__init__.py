@@ -7,9 +7,8 @@ graded, and the file ends up in the order of the problems.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import Field
 
@@ -17,23 +16,19 @@ from porism import recipe, store, strategies
 from porism.engines import Engine, Reply, Request, Sampling
 from porism.errors import DataError
 from porism.find import find
-from porism.graders import judge
+from porism.graders import Grading, GradingSettings, asks_engine, grading_inputs, judge_all, profile_of, tally
 from porism.models.load import fingerprint
 from porism.models.machine import choose_dtype, choose_threads
-from porism.records import Attempt, Problem, Status, Verdict
+from porism.records import Problem
 
 __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
 PARTS = "porism.strategies"
 DEFAULT_PART = "direct"
 
-_FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
 
-
-class Settings(recipe.Settings):
+class Settings(GradingSettings):
     """Settings of every ``porism solve STRATEGY``."""
-
-    not_in_key: ClassVar[frozenset[str]] = frozenset({"max_failed", "max_unjudged"})
 
     input: Annotated[list[str], Field(description="problem records: files or stage folders")]
     model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
@@ -44,15 +39,8 @@ class Settings(recipe.Settings):
     top_k: Annotated[int, Field(description="only the k likeliest tokens; 0 for all", ge=0)] = 0
     max_tokens: Annotated[int, Field(description="longest answer", ge=1)] = 256
     stop: Annotated[list[str], Field(description="texts that end an answer")] = []
-    profile: Annotated[str, Field(description="which extraction rules the grader may use")] = "auto"
     seed: Annotated[int, Field(description="of the sampling")] = 0
     problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
-    max_failed: Annotated[float, Field(description="stop if a larger share could not be run or graded", ge=0, le=1)] = (
-        0.05
-    )
-    max_unjudged: Annotated[float, Field(description="stop if a larger share is unparsed or truncated", ge=0, le=1)] = (
-        0.95
-    )
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -66,8 +54,14 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
-    """Hashes of the problem files, and of the model where one is loaded."""
-    found = store.hashes(store.locate(path) for path in settings.input)
+    """Hashes of the problem files, of what grading reads, and of the model where one is loaded.
+
+    Raises:
+        RecipeError: no such extraction profile.
+    """
+    profile_of(settings.profile)
+    files = [store.locate(path) for path in settings.input]
+    found = store.hashes(files) | grading_inputs(settings, files)
     if settings.engine == "local" and strategies.asks_engine(part):
         found["model"] = fingerprint(settings.model)
     return found
@@ -90,21 +84,23 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         stop=tuple(settings.stop),
     )
     solve = strategies.bind(part, settings)
-    engine = _OnDemand(settings, out)
+    asks = any(asks_engine(kind) for kind in {problem.kind for problem in problems})
+    with Grading(settings, judge_all) as grading, _OnDemand(settings, out) as engine:
 
-    def work(places: Sequence[int]) -> Iterator[store.Placed]:
-        attempts = solve([problems[at] for at in places], engine, sampling)
-        for at, tries in zip(places, attempts, strict=True):
-            for number, attempt in enumerate(tries):
-                graded = dataclasses.replace(attempt, verdict=judge(attempt, settings.profile))
-                yield store.Placed(at * settings.samples + number, graded)
+        def work(places: Sequence[int]) -> Iterator[store.Placed]:
+            tries = solve([problems[at] for at in places], engine, sampling)
+            placed = [
+                (at * settings.samples + number, attempt)
+                for at, attempts in zip(places, tries, strict=True)
+                for number, attempt in enumerate(attempts)
+            ]
+            verdicts = grading.verdicts([attempt for _, attempt in placed], asks=asks)
+            for (at, attempt), verdict in zip(placed, verdicts, strict=True):
+                yield store.Placed(at, dataclasses.replace(attempt, verdict=verdict))
 
-    plan = _plan(problems, settings.problems_at_once)
-    try:
+        plan = _plan(problems, settings.problems_at_once)
         out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems")
-    finally:
-        engine.close()
-    _count(settings, out)
+    tally(settings, out)
 
 
 def _engine(name: str) -> Callable[..., Engine]:
@@ -136,6 +132,12 @@ class _OnDemand:
         if self._engine:
             self._engine.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _started(self) -> Engine:
         if self._engine is None:
             start = recipe.bind(_engine(self._settings.engine), self._settings)
@@ -146,36 +148,3 @@ class _OnDemand:
             }
             self._engine = start(self._settings.model, **fixed)
         return self._engine
-
-
-def _count(settings: Settings, out: store.Output) -> None:
-    """Count every status and the tokens; stop where too much could not be judged.
-
-    Raises:
-        DataError: a share is above its limit. The attempts stay, so a higher limit does not generate again.
-    """
-    statuses: Counter[str] = Counter()
-    tokens = 0
-    reasons: Counter[str] = Counter()
-    for record in store.read(out.records, Attempt):
-        attempt = cast("Attempt", record)
-        verdict = attempt.verdict or Verdict(status=Status.ERROR)
-        statuses[verdict.status] += 1
-        tokens += attempt.completion_tokens
-        if verdict.status in _FAILED:
-            reasons[verdict.reason] += 1
-    out.counts.update(statuses)
-    out.figures["completion_tokens"] = tokens
-    total = statuses.total()
-    failed = sum(statuses[status] for status in _FAILED)
-    unjudged = statuses[Status.UNPARSED] + statuses[Status.TRUNCATED]
-    for count, limit, name, why in (
-        (failed, settings.max_failed, "max_failed", f"Most often: {reasons.most_common(1)[0][0]}." if reasons else ""),
-        (unjudged, settings.max_unjudged, "max_unjudged", "Raise max_tokens, or choose another prompt or profile."),
-    ):
-        if count > limit * total:
-            shown = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
-            raise DataError(
-                f"{count} of {total} attempts could not be judged, more than {name}={limit} allows ({shown}). "
-                f"{why} They are in {out.records}."
-            )

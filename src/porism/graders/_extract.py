@@ -1,0 +1,176 @@
+r"""Which part of a text is its answer: extraction profiles, with names and versions.
+
+============  =======  ==========================================================================================
+profile       version  rules, the strongest first
+============  =======  ==========================================================================================
+auto          2        ``\boxed{}``, ``####``, ``<answer>``, a final-answer phrase; if none stands, the last of the kind
+boxed         1        ``\boxed{}`` alone
+last          1        the last number, formula, option or yes/no of the text
+strict        3        lm-eval ``gsm8k`` (version 3), ``strict-match``: first ``#### (\-?[0-9\.\,]+)``, as text
+strict_cot    3        lm-eval ``gsm8k_cot`` (3), ``strict-match``: first ``The answer is (\-?[0-9\.\,]+).``, as text
+strict_llama  4        lm-eval ``gsm8k_cot_llama`` (4), ``strict-match``: last "The final answer is" number, as text
+flexible      3        lm-eval's ``flexible-extract``: last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``, compared as text
+============  =======  ==========================================================================================
+
+A version changes whenever the same text could be read otherwise than before, and stands in every verdict (``auto@2``).
+Statements are looked for in the response; what stands between think tags counts only where there is no response.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from porism import chains
+from porism.errors import RecipeError, nearest
+from porism.records import Problem, Status, Verdict
+
+__all__ = ["PROFILES", "Profile", "Reading", "as_lm_eval", "profile_of", "read"]
+
+
+class Profile(NamedTuple):
+    """A named set of extraction rules."""
+
+    name: str
+    version: int
+    rules: tuple[str, ...] = ()
+    """Statements that it accepts, the strongest first; ``last`` where none is needed."""
+    pattern: re.Pattern[str] | None = None
+    """The whole rule, for those that copy lm-eval."""
+    which: int = 0
+    """Which match of the pattern counts."""
+    ignored: tuple[re.Pattern[str], ...] = ()
+    """What its comparison of texts takes out."""
+
+    @property
+    def label(self) -> str:
+        """Name and version, as verdicts carry them."""
+        return f"{self.name}@{self.version}"
+
+
+_IGNORED = tuple(map(re.compile, (r",", r"\$", r"(?s).*#### ", r"\.$")))
+_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("auto", 2, ("boxed", "hash", "tag", "phrase", "last")),
+        Profile("boxed", 1, ("boxed",)),
+        Profile("last", 1, ("last",)),
+        Profile("strict", 3, pattern=re.compile(r"#### (\-?[0-9\.\,]+)"), ignored=_IGNORED),
+        Profile("strict_cot", 3, pattern=re.compile(r"The answer is (\-?[0-9\.\,]+)."), ignored=_IGNORED),
+        Profile(
+            "strict_llama",
+            4,
+            pattern=re.compile(r"The final answer is ((-?[$0-9.,]{2,})|(-?[0-9]+))"),
+            which=-1,
+            ignored=_IGNORED,
+        ),
+        Profile("flexible", 3, pattern=_FLEXIBLE, which=-1, ignored=_IGNORED),
+    )
+}
+
+
+def profile_of(name: str) -> Profile:
+    """The profile of that name; ``-`` and ``_`` are alike.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    known = PROFILES.get(name) or PROFILES.get(name.replace("-", "_"))
+    if known is None:
+        raise RecipeError(f"no extraction profile {name!r}.{nearest(name, PROFILES)} Known: {', '.join(PROFILES)}.")
+    return known
+
+
+class Reading(NamedTuple):
+    """What a profile's rules find in a text."""
+
+    rule: str
+    """The rule that fired; ``last`` where no statement stands and the profile allows to go without."""
+    statement: str = ""
+    """The text of the answer that is stated; for ``last`` the part of the text in which the last one counts."""
+    several: bool = False
+    """Boxes that are joined by "and", "or" or a comma: a list of answers."""
+
+
+_JOINER = re.compile(r"\b(?:and|or)\b|[,;、，和或と]|\A\W*\Z", re.IGNORECASE)
+_WORDS = re.compile(r"\b(?!and\b|or\b|quad\b|qquad\b|text\b)[A-Za-z]+\b", re.IGNORECASE)
+_MAX_GAP = 60
+_MAX_WORDS_BETWEEN = 4
+_CONCLUDES = re.compile(
+    r"\b(?:then|thus|so|hence|therefore|not|gives?|yields?|get|simplif\w+|is|are|final|answer|no)\b", re.IGNORECASE
+)
+
+
+def read(text: str, profile: Profile) -> Reading | None:
+    """The strongest statement of an answer, or where to look for the last candidate; None where no rule fires."""
+    if profile.rules == ("last",):
+        return Reading("last", text)
+    chain = chains.read(text)
+    statements = chain.statements
+    if chain.reasoning is not None and chain.response.of(text).strip():
+        inside = [one for one in statements if chain.response.covers(one.span)]
+        statements = tuple(inside)
+    for rule in profile.rules:
+        if rule == "last":
+            return Reading("last", _undenied(text, chain))
+        found = [one for one in statements if one.rule == rule]
+        if found:
+            return _joined(text, found) if rule == "boxed" else Reading(rule, found[-1].answer.of(text))
+    return None
+
+
+def _joined(text: str, boxes: list[chains.Statement]) -> Reading:
+    """The last box, with those before it that make one list with it."""
+    outer = [box for at, box in enumerate(boxes) if not any(other.answer.covers(box.span) for other in boxes[:at])]
+    parts = [outer[-1]]
+    for box in reversed(outer[:-1]):
+        if not _joins(text[box.span.end : parts[0].span.start]):
+            break
+        parts.insert(0, box)
+    if len(parts) == 1:
+        return Reading("boxed", parts[0].answer.of(text))
+    return Reading("boxed", " , ".join(part.answer.of(text) for part in parts), several=True)
+
+
+def _joins(gap: str) -> bool:
+    if len(gap) > _MAX_GAP or "\n\n" in gap or not _JOINER.search(gap) or _CONCLUDES.search(gap):
+        return False
+    return len(_WORDS.findall(gap)) <= _MAX_WORDS_BETWEEN and not re.search(r"[.!?。]\s|[+*/]", gap)
+
+
+def _undenied(text: str, chain: chains.Chain) -> str:
+    """The response, without statements of what the answer is not."""
+    start, end = chain.response
+    if chain.reasoning is None:
+        start, end = 0, len(text)
+    if not chain.denied:
+        return text if (start, end) == (0, len(text)) else text[start:end]
+    kept, at = [], start
+    for denied in chain.denied:
+        if start <= denied.start < end:
+            kept.append(text[at : denied.start])
+            at = denied.end
+    kept.append(text[at:end])
+    return " ".join(kept)
+
+
+def as_lm_eval(problem: Problem, text: str, profile: Profile) -> Verdict:
+    """Extraction and exact match as lm-eval's GSM8K tasks do them: texts are compared, not values."""
+    found = ""
+    if profile.pattern is not None:
+        matches = profile.pattern.findall(text)
+        if matches:
+            match = matches[profile.which]
+            found = match if isinstance(match, str) else next((group for group in match if group), "")
+    found = found.strip()
+    if not found:
+        return Verdict(status=Status.UNPARSED, reason=f"lm-eval's expression for {profile.name} matches nothing")
+    same = _without(found, profile) == _without(problem.answer, profile)
+    return Verdict(status=Status.CORRECT if same else Status.WRONG, answer=found, rule=profile.name)
+
+
+def _without(text: str, profile: Profile) -> str:
+    for pattern in profile.ignored:
+        text = pattern.sub("", text)
+    return text.lower()

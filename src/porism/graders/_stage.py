@@ -1,0 +1,143 @@
+"""What every stage that grades has in common: its settings, the judge it may ask, and the count of what came out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, ClassVar, Self, cast
+
+from pydantic import Field
+
+from porism import recipe, store
+from porism.engines import Engine
+from porism.errors import DataError, RecipeError
+from porism.find import find
+from porism.records import Attempt, Status, Verdict
+
+__all__ = ["Grading", "GradingSettings", "grading_inputs", "tally"]
+
+_FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
+_FILE_GRADER = re.compile(rb'"kind": "([^"]+\.py):[^"]+"')
+
+Judge = Callable[..., list[Verdict]]
+
+
+class GradingSettings(recipe.Settings):
+    """Settings of every stage that grades attempts."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"max_failed", "max_unjudged"})
+
+    profile: Annotated[str, Field(description="which extraction rules the grader may use")] = "auto"
+    judge_model: Annotated[str, Field(description="the model that judges problems of the kind 'judge'")] = ""
+    judge_engine: Annotated[str, Field(description="the engine that runs it")] = "local"
+    judge_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {}
+    judge_prompt: Annotated[str, Field(description="a file to use instead of the judge's shipped prompt")] = ""
+    max_failed: Annotated[float, Field(description="stop if a larger share could not be run or graded", ge=0, le=1)] = (
+        0.05
+    )
+    max_unjudged: Annotated[float, Field(description="stop if a larger share is unparsed or truncated", ge=0, le=1)] = (
+        0.95
+    )
+
+
+def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str, str]:
+    """Hashes of what grading reads besides records: the judge's weights and prompt, graders in the user's own files.
+
+    Args:
+        settings: of the stage.
+        files: its record files, which may name a grader as ``path/file.py:name``.
+    """
+    found: dict[str, str] = {}
+    if settings.judge_model and settings.judge_engine == "local":
+        from porism.models.load import fingerprint
+
+        found["judge"] = fingerprint(settings.judge_model)
+    own = {Path(name.decode()) for file in files for name in _FILE_GRADER.findall(file.read_bytes())}
+    prompt = {Path(settings.judge_prompt).expanduser()} if settings.judge_prompt else set()
+    return found | store.hashes(sorted(path for path in own | prompt if path.is_file()))
+
+
+class Grading:
+    """Grades attempts as a stage's settings say; the judge's engine is started when it is first needed.
+
+    Args:
+        settings: of the stage.
+        judge_all: :func:`porism.graders.judge_all`.
+    """
+
+    def __init__(self, settings: GradingSettings, judge_all: Judge) -> None:
+        self._settings, self._judge_all = settings, judge_all
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def verdicts(self, attempts: Sequence[Attempt], *, asks: bool) -> list[Verdict]:
+        """The verdict on each attempt, in order.
+
+        Args:
+            attempts: to grade.
+            asks: whether a judge has to be asked about one of them.
+
+        Raises:
+            RecipeError: a judge is needed and ``judge_model`` is not set.
+        """
+        if not asks:
+            return self._judge_all(attempts, self._settings.profile)
+        if self._engine is None:
+            self._engine = self._started()
+        return self._judge_all(
+            attempts, self._settings.profile, engine=self._engine, prompt=self._settings.judge_prompt
+        )
+
+    def _started(self) -> Engine:
+        chosen = self._settings
+        if not chosen.judge_model and chosen.judge_engine == "local":
+            raise RecipeError("problems of the kind 'judge' need a model that judges. Set judge_model.")
+        start: Callable[..., Engine] = find("porism.engines", chosen.judge_engine, "start")
+        options = recipe.settings_of(start, recipe.Settings)
+        started = recipe.bind(start, recipe.build(options, chosen.judge_options, "judge_options"))
+        engine: Engine = started(chosen.judge_model)
+        return engine
+
+
+def tally(settings: GradingSettings, out: store.Output) -> None:
+    """Count every status and the tokens; stop where too much could not be judged.
+
+    Raises:
+        DataError: a share is above its limit. The attempts stay, so a higher limit does not generate again.
+    """
+    statuses: Counter[str] = Counter()
+    tokens = 0
+    reasons: Counter[str] = Counter()
+    for record in store.read(out.records, Attempt):
+        attempt = cast("Attempt", record)
+        verdict = attempt.verdict or Verdict(status=Status.ERROR)
+        statuses[verdict.status] += 1
+        tokens += attempt.completion_tokens
+        if verdict.status in _FAILED:
+            reasons[verdict.reason] += 1
+    out.counts.update(statuses)
+    out.figures["completion_tokens"] = tokens
+    total = statuses.total()
+    failed = sum(statuses[status] for status in _FAILED)
+    unjudged = statuses[Status.UNPARSED] + statuses[Status.TRUNCATED]
+    for count, limit, name, why in (
+        (failed, settings.max_failed, "max_failed", f"Most often: {reasons.most_common(1)[0][0]}." if reasons else ""),
+        (unjudged, settings.max_unjudged, "max_unjudged", "Raise max_tokens, or choose another prompt or profile."),
+    ):
+        if count > limit * total:
+            shown = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
+            raise DataError(
+                f"{count} of {total} attempts could not be judged, more than {name}={limit} allows ({shown}). "
+                f"{why} They are in {out.records}."
+            )

@@ -1,0 +1,106 @@
+"""Multiple choice: the answer is an option's letter. Read from what the text states, or by the option's own words.
+
+Options are read from the question (``A) 5``, ``(B) 6``, ``C. 7``, one a line or in one line). "The answer is (C)",
+"故选C" and a boxed C name the letter; "the answer is 7" is taken for C if one option says that, and it alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+from porism.graders._answers import compare
+from porism.graders._extract import as_lm_eval, profile_of, read
+from porism.records import Attempt, Problem, Status, Verdict
+
+__all__ = ["grade", "options"]
+
+_LETTERS = "A-J"
+_FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)}
+_GOLD = re.compile(rf"\W*(?:\\text\s?\{{)?\W*([{_LETTERS}])(?:\W*|\W.*)", re.IGNORECASE | re.DOTALL)
+_LINE = re.compile(rf"^[ \t]*[*_]{{0,2}}\(?([{_LETTERS}])[).:、．][*_]{{0,2}}[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_MARK = re.compile(rf"(?<!\w)\(([{_LETTERS}])\)")
+_NAMED = re.compile(
+    rf"(?<![A-Za-z\\'’])(?:\(|\\text\s?\{{\(?|\\textbf\s?\{{\(?|\\mathrm\s?\{{\(?)?(?P<letter>[{_LETTERS}])"
+    r"(?:\)|\}|\.(?!\d)|:|、|．|(?![A-Za-z'’]))"
+)
+_ARTICLE = re.compile(r"[AI]\s+(?!(?:or|and|is|are|but)\b)[a-z]")
+_ALONE = re.compile(rf"\W*(?:option|choice|answer|选项|選択肢)?\W*([{_LETTERS}])\W*", re.IGNORECASE)
+
+
+def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdict:
+    """Judge a text whose answer is one of the options.
+
+    Raises:
+        RecipeError: no such profile.
+    """
+    known = profile_of(profile)
+    if known.pattern is not None:
+        return as_lm_eval(problem, attempt.text, known)
+    gold = _GOLD.fullmatch(problem.answer.strip())
+    if gold is None:
+        return Verdict(
+            status=Status.GOLD_UNPARSED, reason=f"the reference answer names no option: {problem.answer[:60]!r}"
+        )
+    wanted = gold[1].upper()
+    offered = options(problem.question)
+    if offered and wanted not in offered:
+        return Verdict(status=Status.GOLD_UNPARSED, reason=f"the question has no option {wanted}")
+    reading = read(attempt.text.translate(_FULL_WIDTH), known)
+    if reading is None:
+        return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
+    if reading.rule == "last":
+        letters = _named(reading.statement, offered)
+        chosen = letters[-1] if letters else None
+    else:
+        chosen = _chosen(reading.statement, offered)
+    if chosen is None:
+        rule = "" if reading.rule == "last" else reading.rule
+        return Verdict(status=Status.UNPARSED, rule=rule, reason="no option, or more than one, where the answer stands")
+    if offered and chosen not in offered:
+        return Verdict(
+            status=Status.WRONG, answer=chosen, rule=reading.rule, reason=f"the question has no option {chosen}"
+        )
+    return Verdict(status=Status.CORRECT if chosen == wanted else Status.WRONG, answer=chosen, rule=reading.rule)
+
+
+def options(question: str) -> dict[str, str]:
+    """The options of a question, letter → words; empty where they cannot be told. Letters must go A, B, C in order."""
+    parts = _MARK.split(question)
+    for found in (_LINE.findall(question), list(zip(parts[1::2], parts[2::2], strict=True))):
+        first = max((at for at, (letter, _) in enumerate(found) if letter == "A"), default=len(found))
+        run = found[first:]
+        if len(run) > 1 and [letter for letter, _ in run] == [chr(ord("A") + place) for place in range(len(run))]:
+            return {letter: words.strip(" ,;\n") for letter, words in run}
+    return {}
+
+
+def _chosen(statement: str, offered: dict[str, str]) -> str | None:
+    """The option that a statement names, by its letter or by its words."""
+    statement = statement.strip()
+    alone = _ALONE.fullmatch(statement)
+    if alone:
+        return alone[1].upper()
+    same = [letter for letter, words in offered.items() if _says(words, statement)]
+    if len(same) == 1:
+        return same[0]
+    letters = list(dict.fromkeys(_named(statement, offered)))
+    return letters[0] if len(letters) == 1 else None
+
+
+def _says(words: str, statement: str) -> bool:
+    if words.casefold().strip(" .") == statement.casefold().strip(" .$"):
+        return True
+    return bool(re.search(r"\d", words)) and len(statement) < 60 and compare(words, statement, seconds=0.5).correct
+
+
+def _named(text: str, offered: dict[str, str]) -> list[str]:
+    """The letters that stand for options; an article ("A car") and words are none."""
+    found = []
+    for match in _NAMED.finditer(text):
+        letter = match["letter"]
+        bare = match[0] == letter
+        if bare and _ARTICLE.match(text, match.start()):
+            continue
+        if not offered or letter in offered:
+            found.append(letter)
+    return found
