@@ -1,0 +1,7 @@
+"""Reads a chain of thought: its reasoning, its response, its answers and its steps."""
+
+from __future__ import annotations
+
+from porism.chains.spans import Chain, Rule, Span, Statement, read
+
+__all__ = ["Chain", "Rule", "Span", "Statement", "read"]

@@ -1,0 +1,90 @@
+"""Reads a model's text: which part is reasoning, which is the response, and where it states its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from porism.chains._boxed import boxed
+from porism.chains._hash import hashes
+from porism.chains._parts import Rule, Span, Statement
+from porism.chains._phrases import phrases
+from porism.chains._sections import answer_tags, sections
+from porism.chains._stops import Layout, trimmed
+
+__all__ = ["Chain", "Rule", "Span", "Statement", "read"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A text, read. All spans are offsets into ``text``."""
+
+    text: str
+    reasoning: Span | None
+    """What stands between the think tags, or None where there are no tags."""
+    response: Span
+    """What stands after them: the whole text where there are none, nothing where they are never closed."""
+    statements: tuple[Statement, ...]
+    """Every place, in the reasoning too, where the text states its answer, in order of position."""
+    denied: tuple[Span, ...] = ()
+    """Where the text says what the answer is not: a number in there is no answer."""
+    closed: bool = True
+    """False where the reasoning was never closed, as in a text that was cut off."""
+
+
+def read(text: str) -> Chain:
+    r"""Find the reasoning, the response and the statements of the answer. Takes linear time on any text.
+
+    The reasoning stands between ``<think>``, ``<thinking>``, ``<reasoning>``, ``<thought>``, ``<seed:think>``,
+    ``<|begin_of_thought|>``, ``[THINK]`` or ``◁think▷`` and the last closing tag of the same kind; a closing tag alone
+    ends reasoning that begins with the text. The response is what follows; marks around all of it
+    (``<|begin_of_solution|>``, ``<answer>``) are taken off.
+
+    Statements are ``#### 18``, ``\boxed{18}``, ``<answer>18</answer>`` and phrases in English, Chinese and Japanese.
+    They may overlap: "The answer is $\boxed{18}$" makes two. Fenced code in a programming language states nothing.
+
+    Args:
+        text: what a model wrote, without its prompt.
+    """
+    found = sections(text)
+    stated: list[Statement] = []
+    denied: list[Span] = []
+    for section in (found.before, found.reasoning, found.rest):
+        if section and section.start < section.end:
+            layout = Layout(text, section)
+            in_words, refused = phrases(layout)
+            denied += refused
+            stated += _marked(layout, in_reasoning=section is found.reasoning)
+            stated += in_words
+    stated.sort(key=lambda statement: (statement.span.start, -statement.span.end))
+    return Chain(
+        text=text,
+        reasoning=found.reasoning,
+        response=found.response,
+        statements=tuple(_not_denied(stated, denied)),
+        denied=tuple(denied),
+        closed=found.closed,
+    )
+
+
+def _marked(layout: Layout, *, in_reasoning: bool) -> Iterator[Statement]:
+    """The statements that are made with marks instead of words."""
+    text, section = layout.text, layout.section
+    yield from hashes(layout)
+    for statement in boxed(text, section):
+        if not layout.in_program(statement.span.start):
+            yield statement
+    for tagged in answer_tags(text, section, unclosed=not in_reasoning):
+        answer = trimmed(text, *tagged.inside)
+        if answer.start < answer.end:
+            yield Statement("tag", tagged.whole, answer, tagged.closed)
+
+
+def _not_denied(stated: list[Statement], denied: list[Span]) -> Iterator[Statement]:
+    r"""The statements, in order, but for those that stand inside a denial: "not \boxed{5}"."""
+    number = 0
+    for statement in stated:
+        while number < len(denied) and denied[number].end <= statement.span.start:
+            number += 1
+        if number == len(denied) or not denied[number].covers(statement.span):
+            yield statement
