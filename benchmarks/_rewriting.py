@@ -21,36 +21,73 @@ FORMATS: dict[str, Callable[[str], str]] = {
 }
 
 
+_SQUARE = r"(?<![A-Za-z\\])([a-z])\^(?:2|\{2\})(?!\d)"
+
+
 def _dollars(answer: str) -> str:
     return f"${answer}$" if re.search(r"[\\^_=<>|]", answer) and "$" not in answer else answer
+
+
+def rewritten(answer: str) -> Iterator[str]:
+    """The same answer, written otherwise."""
+    scalar = not re.search(r"[,=<>]|\\(?:in|le|ge|cup|text|mbox|begin|pm|circ|\$)|_", answer)
+    if re.fullmatch(r"-?\d+", answer):
+        yield rf"\frac{{{2 * int(answer)}}}{{2}}"
+        yield f"{answer}.0"
+        yield f"{int(answer) - 1} + 1"
+    if "frac" in answer and not re.search(r"\d\s*\\d?frac", answer):  # a mixed number is no product
+        yield re.sub(r"\\d?frac\{([^{}]+)\}\{([^{}]+)\}", r"(\1)/(\2)", answer)
+        yield re.sub(r"\\d?frac\{([^{}]+)\}\{([^{}]+)\}", r"\\dfrac{2 \\cdot (\1)}{2 \\cdot (\2)}", answer)
+    if "sqrt" in answer:
+        yield re.sub(r"\\sqrt\{([^{}]+)\}", r"(\1)^{\\frac{1}{2}}", answer)
+    if scalar:
+        yield rf"\frac{{3 \left({answer}\right)}}{{3}}"
+        yield rf"\left({answer}\right) + 0"
+    if re.search(_SQUARE, answer):
+        yield re.sub(_SQUARE, r"\1 \\cdot \1", answer)
+    if re.fullmatch(r"[(\[].*,.*[)\]]", answer):
+        yield rf"\left{answer[0]} {answer[1:-1].replace(',', ' , ')} \right{answer[-1]}"
 
 
 def mutants(answer: str) -> Iterator[tuple[str, str]]:
     """Other answers that look like this one: (kind of change, mutant). Some may be equal after all."""
     for match in re.finditer(r"\d", answer):
-        for other in {str((int(match[0]) + 1) % 10), str((int(match[0]) + 7) % 10)}:
-            yield "digit", answer[: match.start()] + other + answer[match.end() :]
+        for other in sorted({str((int(match[0]) + 1) % 10), str((int(match[0]) + 7) % 10)}):
+            yield "digit", _put(answer, match, other)
     yield "sign", answer[1:] if answer.startswith("-") else f"-{answer}"
     for match in re.finditer(r"(?<=[\w}) ])[+-](?=[\w\\( ])", answer):
-        yield "sign", answer[: match.start()] + ("-" if match[0] == "+" else "+") + answer[match.end() :]
+        yield "sign", _put(answer, match, "-" if match[0] == "+" else "+")
     for match in re.finditer(r"\\d?frac\{([^{}]+)\}\{([^{}]+)\}", answer):
-        yield "reciprocal", answer[: match.start()] + rf"\frac{{{match[2]}}}{{{match[1]}}}" + answer[match.end() :]
+        yield "reciprocal", _put(answer, match, rf"\frac{{{match[2]}}}{{{match[1]}}}")
+    yield from _factors(answer)
+    bracketed = re.fullmatch(r"([(\[])(.*)([)\]])", answer)
+    if bracketed:
+        yield from _brackets(*bracketed.groups())
+
+
+def _factors(answer: str) -> Iterator[tuple[str, str]]:
     if re.fullmatch(r"[2-9]|[1-9]\d+", answer):
         yield "reciprocal", f"1/{answer}"
         yield "factor", rf"{answer}\sqrt{{2}}"
         yield "factor", rf"{answer}\pi"
-    if match := re.fullmatch(r"([(\[])(.*)([)\]])", answer):
-        parts = match[2].split(",")
-        if len(parts) > 1 and "frac" not in answer:
-            yield "swapped", match[1] + ",".join([parts[1], parts[0], *parts[2:]]) + match[3]
-        if len(parts) == 2:
-            yield "interval", ("[" if match[1] == "(" else "(") + match[2] + match[3]
-            yield "interval", match[1] + match[2] + ("]" if match[3] == ")" else ")")
     for factor in (r"\sqrt{2}", r"\sqrt{3}", r"\sqrt{5}", r"\pi", "x", "i"):
         if answer.endswith(factor) and answer != factor:
             yield "factor", answer.removesuffix(factor).strip().rstrip("+-") or "1"
     for match in re.finditer(r"\^\{?(\d)\}?", answer):
-        yield "factor", answer[: match.start()] + answer[match.end() :]
+        yield "factor", _put(answer, match, "")
+
+
+def _brackets(opening: str, inside: str, closing: str) -> Iterator[tuple[str, str]]:
+    parts = inside.split(",")
+    if len(parts) > 1 and "frac" not in inside:
+        yield "swapped", opening + ",".join([parts[1], parts[0], *parts[2:]]) + closing
+    if len(parts) == 2:
+        yield "interval", ("[" if opening == "(" else "(") + inside + closing
+        yield "interval", opening + inside + ("]" if closing == ")" else ")")
+
+
+def _put(answer: str, match: re.Match[str], other: str) -> str:
+    return answer[: match.start()] + other + answer[match.end() :]
 
 
 def plain_value(answer: str) -> Fraction | None:

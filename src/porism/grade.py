@@ -14,7 +14,7 @@ from pydantic import Field
 
 from porism import store
 from porism.errors import DataError
-from porism.graders import Grading, GradingSettings, asks_engine, grading_inputs, judge_all, profile_of, tally
+from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.records import Attempt
 
 __all__ = ["Settings", "inputs", "run", "settings"]
@@ -62,7 +62,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         attempts = [
             dataclasses.replace(one, problem=dataclasses.replace(one.problem, kind=settings.kind)) for one in attempts
         ]
-    with Grading(settings, judge_all) as grading:
+    with Grading(settings, grade_all) as grading:
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [attempts[at] for at in places]

@@ -12,7 +12,6 @@ from porism.graders._answers import SECONDS
 from porism.graders._pool import shared
 from porism.records import Status
 
-
 GOLD = "7654321"
 
 
@@ -44,15 +43,16 @@ def hostile(target: Path) -> list[str]:
     ]
     deep += ["1" + "+1" * n for n in (100, 900, 100_000)] + ["x" + r"\cdot x" * n for n in (50, 300)]
     deep += [r"\frac{1}{1+" * n + "x" + "}" * n for n in (10, 30, 100, 400)]
-    deep += ["(x+1)^{%d}" % n + "-(x-1)^{%d}" % n for n in (10, 100, 5_000)]
+    deep += [f"(x+1)^{{{n}}}-(x-1)^{{{n}}}" for n in (10, 100, 5_000)]
     symbolic = [rf"\int_0^{{{n}}} \sin(x^{{{n}}}) \cos(e^x) dx" for n in (1, 7)]
     symbolic += [rf"\sum_{{k=1}}^{{{10**n}}} \frac{{1}}{{k^{{k}}}}" for n in (1, 4, 11)]
     symbolic += [rf"\prod_{{k=1}}^{{{10**n}}} \sin(k)" for n in (1, 7)]
     symbolic += [rf"\lim_{{x \to 0}} \frac{{\sin(x^{{{n}}})}}{{x^{{{n}}}}}" for n in (1, 7)]
-    odd = ["\x00", "\x00" * 1000, "1\x002", "\ud800", "\u202e5", "5\u200b", "\N{FULLWIDTH DIGIT FIVE}" * 500, "𝟝", "½" * 100,
-           "∞^∞", "0/0", "1/0", r"\frac{0}{0}", "0^0", r"\infty - \infty", "nan", "inf", "1e999", "-" * 1000 + "1", "%" * 500,
-           "=" * 500, "x=" * 300 + "1", "1," * 1500, ";" * 900, r"\pm " * 12 + "1", "&" * 900, r"\\" * 900, "$" * 999,
-           r"\begin{pmatrix}" + "1 & " * 300 + r"\end{pmatrix}", r"\begin{pmatrix}" * 30, r"\begin{align}" * 99]  # fmt: skip
+    odd = ["\x00", "\x00" * 1000, "1\x002", "\ud800", "\u202e5", "5\u200b", "\N{FULLWIDTH DIGIT FIVE}" * 500, "𝟝"]
+    odd += ["½" * 100, "∞^∞", "0/0", "1/0", r"\frac{0}{0}", "0^0", r"\infty - \infty", "nan", "inf", "1e999"]
+    odd += ["-" * 1000 + "1", "%" * 500, "=" * 500, "x=" * 300 + "1", "1," * 1500, ";" * 900, r"\pm " * 12 + "1"]
+    odd += ["&" * 900, r"\\" * 900, "$" * 999, r"\begin{pmatrix}" + "1 & " * 300 + r"\end{pmatrix}"]
+    odd += [r"\begin{pmatrix}" * 30, r"\begin{align}" * 99]
     repeated = [
         piece * 200 for piece in (r"\sin", r"\log_", "a_", "x^", r"\text{", "1 2 ", "f(", "'", '"', "√", "答案是", "\n")
     ]

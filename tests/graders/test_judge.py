@@ -8,7 +8,7 @@ from conftest import attempt
 from porism.engines import Request
 from porism.engines.scripted import Scripted
 from porism.errors import DataError, RecipeError
-from porism.graders import check, judge_all
+from porism.graders import check, grade_all
 from porism.graders.judge import template
 from porism.records import Problem, Status
 
@@ -59,7 +59,7 @@ def test_judged_and_computed_kinds_go_together() -> None:
             ("math", "1/2", "0.5"),
         ]
     ]
-    statuses = [verdict.status for verdict in judge_all(attempts, engine=Scripted(reply))]
+    statuses = [verdict.status for verdict in grade_all(attempts, engine=Scripted(reply))]
     assert statuses == [Status.CORRECT, Status.CORRECT, Status.WRONG, Status.CORRECT]
 
 

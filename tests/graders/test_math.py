@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _rewriting import FORMATS, mutants, plain_value
+from _rewriting import FORMATS, mutants, plain_value, rewritten
 from conftest import lines
 from porism.graders import check
 from porism.graders._answers import compare
@@ -163,6 +163,13 @@ def test_accepts_every_gold_answer_of_math500(data: Path, style: str) -> None:
     golds = [row["answer"] for row in lines(data / "math500_test.jsonl")]
     refused = {gold for gold in golds if not check(gold=gold, text=FORMATS[style](gold), kind="math").correct}
     assert not refused
+
+
+def test_accepts_answers_of_math500_written_otherwise(data: Path) -> None:
+    golds = dict.fromkeys(row["answer"] for row in lines(data / "math500_test.jsonl"))
+    pairs = [(gold, other) for gold in golds for other in rewritten(gold)]
+    assert len(pairs) > 900
+    assert not [pair for pair in pairs if not check(gold=pair[0], text=rf"\boxed{{{pair[1]}}}", kind="math").correct]
 
 
 def test_refuses_mutated_answers_of_math500(data: Path) -> None:

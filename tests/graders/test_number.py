@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conftest import attempt, problem
 from porism.errors import RecipeError
-from porism.graders import check, judge
+from porism.graders import check, grade
 from porism.graders.number import value
 from porism.records import Status
 
@@ -81,12 +81,12 @@ def test_profiles_choose_the_rules() -> None:
 
 def test_a_cut_off_text_is_judged_only_if_it_stated_its_answer() -> None:
     cut = attempt(1, text="so 1 + 1 = 2", finish="length")
-    assert judge(cut).status is Status.TRUNCATED
-    assert judge(cut, "flexible").status is Status.CORRECT  # as lm-eval counts it
-    assert judge(attempt(1, text="#### 2\nAnd so", finish="length")).status is Status.CORRECT
-    assert judge(attempt(1, text="so\n#### 2", finish="length")).status is Status.TRUNCATED, "it may have been 25"
-    assert judge(attempt(1, text="hm", finish="length")).status is Status.TRUNCATED
-    assert judge(attempt(1, text="", finish="error", error="boom")).reason == "boom"
+    assert grade(cut).status is Status.TRUNCATED
+    assert grade(cut, "flexible").status is Status.CORRECT  # as lm-eval counts it
+    assert grade(attempt(1, text="#### 2\nAnd so", finish="length")).status is Status.CORRECT
+    assert grade(attempt(1, text="so\n#### 2", finish="length")).status is Status.TRUNCATED, "it may have been 25"
+    assert grade(attempt(1, text="hm", finish="length")).status is Status.TRUNCATED
+    assert grade(attempt(1, text="", finish="error", error="boom")).reason == "boom"
 
 
 @pytest.mark.parametrize("profile", ["auto", "last", "strict", "flexible"])
@@ -145,4 +145,4 @@ def test_the_kind_names_the_grader(tmp_path: Path) -> None:
         "    return Verdict(status=Status.CORRECT if right else Status.WRONG)\n"
     )
     kind = f"{mine}:grade"
-    assert judge(attempt(1, problem=problem(1, answer="abc", kind=kind), text="cba")).correct
+    assert grade(attempt(1, problem=problem(1, answer="abc", kind=kind), text="cba")).correct

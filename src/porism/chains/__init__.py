@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from porism.chains._regions import Region, regions
 from porism.chains.spans import Chain, Rule, Span, Statement, read
 
-__all__ = ["Chain", "Rule", "Span", "Statement", "read"]
+__all__ = ["Chain", "Region", "Rule", "Span", "Statement", "read", "regions"]

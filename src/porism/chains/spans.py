@@ -46,6 +46,9 @@ def read(text: str) -> Chain:
     Args:
         text: what a model wrote, without its prompt.
     """
+    if not _may_state(text):
+        whole = Span(0, len(text))
+        return Chain(text=text, reasoning=None, response=whole, statements=())
     found = sections(text)
     stated: list[Statement] = []
     denied: list[Span] = []
@@ -64,6 +67,29 @@ def read(text: str) -> Chain:
         statements=tuple(_not_denied(stated, denied)),
         denied=tuple(denied),
         closed=found.closed,
+    )
+
+
+_EASTERN_HINTS = "答选選◁解正"
+
+
+def _may_state(text: str) -> bool:
+    """Whether anything stands in the text that could begin a tag or a statement: most texts of bare work have none."""
+    low = text.lower()
+    return (
+        "ans" in low
+        or "####" in low
+        or "boxed" in low
+        or "fbox" in low
+        or "thought" in low
+        or "think" in low
+        or "reasoning" in low
+        or "solution" in low
+        or "option" in low
+        or "choice" in low
+        or "alternative" in low
+        or "result" in low
+        or (not low.isascii() and any(hint in low for hint in _EASTERN_HINTS))
     )
 
 

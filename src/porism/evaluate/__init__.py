@@ -15,7 +15,7 @@ from pydantic import Field
 from porism import recipe, store
 from porism.errors import DataError
 from porism.evaluate.statistics import Interval, mean_interval, wilson
-from porism.graders import judge
+from porism.graders import asks_engine, grade_all
 from porism.records import Attempt, Status
 
 __all__ = ["Settings", "accuracy", "inputs", "load", "measure", "run", "settings"]
@@ -60,6 +60,12 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     out.add(target)
 
 
+def _share_by(attempts: Sequence[Attempt], profile: str) -> float | None:
+    """The share that is correct under another profile, of those that no model has to judge."""
+    computed = [attempt for attempt in attempts if not asks_engine(attempt.problem.kind)]
+    return _share(verdict.correct for verdict in grade_all(computed, profile)) if computed else None
+
+
 def load(paths: Sequence[str]) -> list[Attempt]:
     """Graded attempts of files or stage folders.
 
@@ -95,9 +101,7 @@ def measure(attempts: Sequence[Attempt], profiles: Sequence[str] = ()) -> dict[s
         "problems": len({attempt.problem.id for attempt in attempts}),
         "attempts": len(attempts),
         "accuracy": plain(accuracy(attempts)),
-        "by_profile": {
-            profile: _share(judge(attempt, profile).correct for attempt in attempts) for profile in profiles
-        },
+        "by_profile": {profile: _share_by(attempts, profile) for profile in profiles},
         "statuses": {str(status): statuses[status] for status in Status if statuses[status]},
         "tokens": {
             "mean": math.fsum(tokens) / len(tokens),

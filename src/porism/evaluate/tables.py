@@ -73,7 +73,7 @@ def _measured(name: str, item: dict[str, Any]) -> dict[str, str]:
         "set": name,
         "problems": str(item["problems"]),
         "accuracy (95 %)": percent(item["accuracy"]),
-        **{profile: f"{share:.1%}" for profile, share in item["by_profile"].items()},
+        **{name: "–" if share is None else f"{share:.1%}" for name, share in item["by_profile"].items()},
         "tokens": f"{item['tokens']['mean']:.0f}",
         "unparsed": str(statuses.get("unparsed", 0)),
         "truncated": str(statuses.get("truncated", 0)),

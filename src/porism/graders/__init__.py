@@ -31,9 +31,9 @@ __all__ = [
     "GradingSettings",
     "asks_engine",
     "check",
+    "grade",
+    "grade_all",
     "grading_inputs",
-    "judge",
-    "judge_all",
     "profile_of",
     "tally",
 ]
@@ -74,7 +74,7 @@ def check(
     return _graded(attempt, profile)
 
 
-def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
+def grade(attempt: Attempt, profile: str = "auto") -> Verdict:
     """Judge an attempt by its problem's grader.
 
     An attempt that failed is an ``error``. One that was cut off by the token limit is judged only if it had stated its
@@ -85,13 +85,13 @@ def judge(attempt: Attempt, profile: str = "auto") -> Verdict:
     Raises:
         RecipeError: the problem's kind, or the profile, does not exist, or the grader asks a model.
     """
-    return judge_all([attempt], profile)[0]
+    return grade_all([attempt], profile)[0]
 
 
-def judge_all(
+def grade_all(
     attempts: Sequence[Attempt], profile: str = "auto", *, engine: Engine | None = None, **options: Any
 ) -> list[Verdict]:
-    """Judge attempts as :func:`judge` does, in order; what waits for other processes is done side by side.
+    """Judge attempts as :func:`grade` does, in order; what waits for other processes is done side by side.
 
     Args:
         attempts: of any kinds.
@@ -134,7 +134,16 @@ def asks_engine(kind: str) -> bool:
     Raises:
         RecipeError: no such grader.
     """
-    return next(iter(inspect.signature(_grader(kind)).parameters)) == "attempts"
+    return _takes_attempts(kind) if ":" not in kind else _first_parameter(_grader(kind)) == "attempts"
+
+
+@cache
+def _takes_attempts(kind: str) -> bool:
+    return _first_parameter(_grader(kind)) == "attempts"
+
+
+def _first_parameter(grader: Callable[..., Any]) -> str:
+    return next(iter(inspect.signature(grader).parameters), "")
 
 
 def _grader(kind: str) -> Callable[..., Any]:
@@ -159,7 +168,18 @@ def _is_parallel(kind: str) -> bool:
 def _graded(attempt: Attempt, profile: str) -> Verdict:
     problem = attempt.problem
     verdict: Verdict = _grader(problem.kind)(problem, attempt, profile=profile)
-    return dataclasses.replace(verdict, grader=problem.kind, profile=profile_of(profile).label)
+    return _labelled(verdict, problem.kind, profile_of(profile).label)
+
+
+def _labelled(verdict: Verdict, kind: str, profile: str) -> Verdict:
+    return Verdict(
+        status=verdict.status,
+        answer=verdict.answer,
+        rule=verdict.rule,
+        grader=kind,
+        profile=profile,
+        reason=verdict.reason,
+    )
 
 
 def _asked(attempts: Sequence[Attempt], profile: str, engine: Engine | None, **options: Any) -> list[Verdict]:
@@ -167,7 +187,7 @@ def _asked(attempts: Sequence[Attempt], profile: str, engine: Engine | None, **o
     if engine is None:
         raise RecipeError(f"the grader {kind!r} asks a model, and none was named. Set judge_model.")
     verdicts: list[Verdict] = _grader(kind)(attempts, profile=profile, engine=engine, **options)
-    return [dataclasses.replace(verdict, grader=kind, profile=engine.model) for verdict in verdicts]
+    return [_labelled(verdict, kind, engine.model) for verdict in verdicts]
 
 
 def _cut_off(attempt: Attempt, verdict: Verdict, profile: str) -> Verdict:

@@ -203,9 +203,9 @@ class _Reader:
                 self.take()
                 total = Node("div", (total, self._signed_factor()))
             elif self._starts_factor(token):
-                following = self.factor()
-                if following.kind == "num" and total.kind in ("num", "mixed"):
+                if token.kind == "num" and total.kind in ("num", "decimal", "mixed"):
                     raise Unreadable("two numbers side by side")
+                following = self.factor()
                 total = Node("mul", (total, following))
             else:
                 return total

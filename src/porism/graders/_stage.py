@@ -22,7 +22,7 @@ __all__ = ["Grading", "GradingSettings", "grading_inputs", "tally"]
 _FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
 _FILE_GRADER = re.compile(rb'"kind": "([^"]+\.py):[^"]+"')
 
-Judge = Callable[..., list[Verdict]]
+GradeAll = Callable[..., list[Verdict]]
 
 
 class GradingSettings(recipe.Settings):
@@ -65,11 +65,11 @@ class Grading:
 
     Args:
         settings: of the stage.
-        judge_all: :func:`porism.graders.judge_all`.
+        grade_all: :func:`porism.graders.grade_all`.
     """
 
-    def __init__(self, settings: GradingSettings, judge_all: Judge) -> None:
-        self._settings, self._judge_all = settings, judge_all
+    def __init__(self, settings: GradingSettings, grade_all: GradeAll) -> None:
+        self._settings, self._grade_all = settings, grade_all
         self._engine: Engine | None = None
 
     def __enter__(self) -> Self:
@@ -92,10 +92,10 @@ class Grading:
             RecipeError: a judge is needed and ``judge_model`` is not set.
         """
         if not asks:
-            return self._judge_all(attempts, self._settings.profile)
+            return self._grade_all(attempts, self._settings.profile)
         if self._engine is None:
             self._engine = self._started()
-        return self._judge_all(
+        return self._grade_all(
             attempts, self._settings.profile, engine=self._engine, prompt=self._settings.judge_prompt
         )
 

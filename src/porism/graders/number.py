@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from porism.graders._answers import compare
 from porism.graders._extract import Reading, as_lm_eval, profile_of, read
@@ -22,8 +23,9 @@ _NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}{_DIGITS}(?:\s?/\s?\d+)?\s?(?:\\?%)?"
 _ANY = re.compile(_NUMBER)
 _UP_TO_LAST_DIGIT = re.compile(r".*\d", re.DOTALL)
 _FORMULA = re.compile(r"[\\^√π_]|\d[A-Za-z(]|[A-Za-z)]\s?/\s?\d")
-_WINDOW = 100
-"""Characters before the last digit among which the last number is first looked for."""
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
+_IN_NUMBERS = "0123456789.,/-−+$€£¥\\ \t\n\r"
+"""Characters before a number's last digit: what stands before any other one cannot be part of it."""
 _FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)}
 
 _MAX_DIGITS = 1_000
@@ -78,12 +80,15 @@ def _judged(reading: Reading, gold: str, wanted: Fraction) -> Verdict:
     return Verdict(status=Status.CORRECT if equal else Status.WRONG, answer=found.strip(), rule=rule)
 
 
+@lru_cache(maxsize=65_536)
 def value(text: str) -> Fraction | None:
     """The exact value of a number as people write it: sign, currency, thousands separators, fraction, percent.
 
     Returns:
         None where the text is not one number, divides by zero, or has more digits than any answer has.
     """
+    if _WHOLE.fullmatch(text):
+        return Fraction(int(text))
     plain = re.sub(r"[\s$€£¥,]", "", text).replace("−", "-").rstrip(".").replace("\\", "")
     percent = plain.endswith("%")
     if len(plain) > _MAX_DIGITS or not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(/\d+)?%?", plain, re.ASCII):
@@ -99,11 +104,8 @@ def last_number(text: str) -> str | None:
     upto = _UP_TO_LAST_DIGIT.match(text)
     if upto is None:
         return None
-    start = max(0, upto.end() - _WINDOW)
+    start = len(text[: upto.end()].rstrip(_IN_NUMBERS))
     found = _ANY.findall(text, start)
-    while start and (not found or len(found) == 1):  # it may begin before the window
-        start = max(0, start - 10 * _WINDOW)
-        found = _ANY.findall(text, start)
     return found[-1] if found else None
 
 

@@ -16,7 +16,7 @@ from porism import recipe, store, strategies
 from porism.engines import Engine, Reply, Request, Sampling
 from porism.errors import DataError
 from porism.find import find
-from porism.graders import Grading, GradingSettings, asks_engine, grading_inputs, judge_all, profile_of, tally
+from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
 from porism.models.machine import choose_dtype, choose_threads
 from porism.records import Problem
@@ -85,7 +85,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     )
     solve = strategies.bind(part, settings)
     asks = any(asks_engine(kind) for kind in {problem.kind for problem in problems})
-    with Grading(settings, judge_all) as grading, _OnDemand(settings, out) as engine:
+    with Grading(settings, grade_all) as grading, _OnDemand(settings, out) as engine:
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             tries = solve([problems[at] for at in places], engine, sampling)
