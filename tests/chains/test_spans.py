@@ -175,6 +175,15 @@ PHRASES = [
     ("答え：5", "5"),
     ("解答：\n5", "5"),
     ("答えは5ではなく6です。", "6"),
+    ("答案应该是18吧。", "18"),
+    ("【答案】B", "B"),
+    ("所以都对，选B。", "B"),
+    ("答えは5だと思います。", "5"),
+    ('{"reason": "3 + 2", "answer": "5"}', "5"),
+    ('{"final_answer": 5, "unit": "cm"}', "5"),
+    ("\\text{The answer is } 5", "5"),
+    ("The answer is 5, but let me check: 4 + 1 = 5.", "5"),
+    ("The answer is 5 and so the sum is 7", "5 and so the sum is 7"),
 ]
 
 
@@ -191,6 +200,7 @@ def test_phrases(text: str, found: str) -> None:
         ("The answer is definitely not \\boxed{5}.", "The answer is definitely not \\boxed{5}."),
         ("I don't think the answer is 5.", "the answer is 5."),
         ("The answer cannot be 7, as it is odd.", "The answer cannot be 7"),
+        ("It's not that the answer is 5.", "the answer is 5."),
         ("答案不是5", "答案不是5"),
         ("答案并不等于5。", "答案并不等于5。"),
         ("答えは5ではない", "答えは5ではない"),
@@ -213,6 +223,8 @@ def test_denials_are_no_statements(text: str, denied: str) -> None:
         "Let me see whether the answer is 5.",
         "Maybe the answer is 5.",
         "A wrong answer is 5.",
+        "I'm not sure the answer is 5.",
+        "The answer is stated above.",
         "The answer is correct.",
         "The answer is found by adding.",
         "No answer.",

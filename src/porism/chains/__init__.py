@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from porism.chains.spans import Chain, Rule, Span, Statement, read
+from porism.chains.steps import Definition, Step, counts, steps
 
-__all__ = ["Chain", "Rule", "Span", "Statement", "read"]
+__all__ = ["Chain", "Definition", "Rule", "Span", "Statement", "Step", "counts", "read", "steps"]
