@@ -106,6 +106,7 @@ def test_boxed(text: str, found: list[str]) -> None:
     ("text", "found"),
     [
         (r"So it is \boxed{12", "12"),
+        (r"So it is \boxed{\$12 ", r"\$12"),
         (r"$\boxed{\frac{1}{2}$ is it.", r"\frac{1}{2}"),
         ("$\\boxed{\\frac{1}{2}$\n\nmore }", r"\frac{1}{2}"),
     ],
@@ -301,6 +302,8 @@ HOSTILE = {
     "braces": "{" * MILLION,
     "boxes": "\\boxed{" * 100_000,
     "boxes without braces": "\\boxed\\sqrt{" * 50_000,
+    "boxes before space": "\\boxed{" * 50_000 + " " * 500_000,
+    "stars": "the answer is 5" + "*" * MILLION,
     "think": "<think>" * 100_000,
     "close": "</think>" * 100_000,
     "one line": "x" * MILLION,
