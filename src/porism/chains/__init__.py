@@ -4,5 +4,18 @@ from __future__ import annotations
 
 from porism.chains._regions import Region, regions
 from porism.chains.spans import Chain, Rule, Span, Statement, read
+from porism.chains.steps import Definition, Step, counts, steps
 
-__all__ = ["Chain", "Region", "Rule", "Span", "Statement", "read", "regions"]
+__all__ = [
+    "Chain",
+    "Definition",
+    "Region",
+    "Rule",
+    "Span",
+    "Statement",
+    "Step",
+    "counts",
+    "read",
+    "regions",
+    "steps",
+]

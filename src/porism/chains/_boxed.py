@@ -11,7 +11,7 @@ __all__ = ["boxed"]
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])[ \t]{0,4}+")
 _BRACE = re.compile(r"[\\{}\n](?:(?<=[{}])|(?<=\\).|(?<=\n)[ \t\r]*+\n)", re.DOTALL)
-_BREAK = re.compile(r"\$|\\[)\]]|\n|<\|")
+_BREAK = re.compile(r"(?<!\\)\$|\\[)\]]|\n|<\|")
 _COMMAND = re.compile(r"\\([A-Za-z]{1,30})\*?")
 _TOKEN_END = re.compile(r"[\s}]|(?<!\\)\$|\\[)\]]|[。，,;；](?!\d)")
 _ARGUMENTS = {"frac": 2, "dfrac": 2, "tfrac": 2, "cfrac": 2, "binom": 2, "sqrt": 1, "text": 1, "mathrm": 1, "mathbf": 1,
@@ -50,16 +50,19 @@ def boxed(text: str, section: Span) -> Iterator[Statement]:
 
 
 class _Ends:
-    """Where the formula or line ends, for rising positions."""
+    """Where the formula or line ends, without the space before, for rising positions."""
 
     def __init__(self, text: str, stop: int) -> None:
-        self.text, self.stop, self.known = text, stop, -1
+        self.text, self.stop = text, stop
+        self.known = self.visible = -1
 
     def after(self, start: int) -> int:
         if self.known < start:
             found = _BREAK.search(self.text, start, self.stop)
-            self.known = found.start() if found else self.stop
-        return self.known
+            self.known = self.visible = found.start() if found else self.stop
+            while self.visible > start and self.text[self.visible - 1].isspace():
+                self.visible -= 1
+        return max(start, self.visible)
 
 
 def _partners(text: str, section: Span) -> dict[int, int]:

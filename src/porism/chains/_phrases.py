@@ -94,9 +94,11 @@ def _stance(before: str, words: list[str], *, denies: bool) -> _Stance:
     if last[-1:] in (["that"], ["then"]):
         last.pop()
     unsure = bool(last and last[-1] in wording.UNSURE) or before.endswith(wording.UNSURE_ENDS)
-    negated = bool(last and last[-1] == "doubt") or before.endswith(wording.DENIED_ENDS)
+    negated = bool(last and last[-1] in ("doubt", "not")) or before.endswith(wording.DENIED_ENDS)
     if len(last) > 1 and last[-1] in wording.THINK:
         negated = last[-3 if last[-2] == "the" else -2 :][0].endswith(wording.NOT)
+    if len(last) > 1 and last[-1] in wording.SURE:
+        unsure = last[-2].endswith(wording.NOT)
     if unsure or (negated and denies):
         return "wonders"
     return "denies" if negated or denies else "states"
@@ -157,8 +159,8 @@ def _deny(layout: Layout, cue: _Cue, body: Span, stated: list[Statement], denied
 
 def _add(layout: Layout, cue: _Cue, body: Span, stated: list[Statement]) -> None:
     answer = trimmed(layout.text, *body)
-    if cue.language == "ja":
-        polite = wording.JAPANESE_END.search(layout.text, max(answer.start, answer.end - 8), answer.end)
-        answer = trimmed(layout.text, answer.start, polite.start() if polite else answer.end)
+    if cue.language != "en":
+        particle = wording.PARTICLES.search(layout.text, max(answer.start, answer.end - 8), answer.end)
+        answer = trimmed(layout.text, answer.start, particle.start() if particle else answer.end)
     if answer.start < answer.end:
         stated.append(Statement("phrase", Span(cue.start, max(body.end, answer.end)), answer))

@@ -8,9 +8,10 @@ code   inline code on one line, ``[asy]…[/asy]``
 fence  fenced code, from its opening line to its closing one
 =====  ======================================================================================================
 
-A single ``$`` opens mathematics only if the next one can close it: both or neither have a space on the inner side, no
-digit follows the second (Pandoc's rule), no blank line stands between them, and the inside is not an amount followed by
-a word. So "$5 and $6" are two prices.
+A single ``$`` opens mathematics only if the next one can close it: both or neither have a space on the inner side
+(unless a command stands there), no
+digit follows the second (Pandoc's rule), no blank line stands between them, and the inside is neither an amount
+followed by a word nor, without any command, words side by side. So "$5 and $6" are two prices.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _TOKEN = re.compile(
 )
 _CLOSERS = {r"\[": r"\]", r"\(": r"\)", "[asy]": "[/asy]", "$$": "$$"}
 _BLANK = re.compile(r"\n[ \t\r]*+\n")
-_PRICE = re.compile(r"\d[\d,.]*+[\s/]\s{0,3}[A-Za-z]{2,}[\s,.]")
+_PRICE = re.compile(r"\d[\d,.]*+[\s/]\s{0,3}[A-Za-z]{2,}[\s,.]|<<|\d[^.!?\\]{0,200}[.!?]\s+[A-Z]")
+_WORDS = re.compile(r"\b[A-Za-z]{2,20}[ ,\n]{1,2}[A-Za-z]{2}")
 _PROSE = {"itemize", "enumerate", "document", "center", "quote", "proof", "theorem", "lemma", "solution", "description"}
 _MAX_INDENT = 12
 _MAX_INLINE_CODE = 1_000
@@ -127,9 +129,13 @@ class _Reader:
         if end is None:
             return None
         inside = self.text[token.end : end]
-        if not inside.strip() or inside[0].isspace() != inside[-1].isspace() or _BLANK.search(inside):
+        if not inside.strip() or _BLANK.search(inside):
+            return None
+        if inside[0].isspace() != inside[-1].isspace() and "\\" not in inside:  # a command makes it no price
             return None
         if self.text[end + 1 : end + 2].isdigit() or _PRICE.match(inside):
+            return None
+        if "\\" not in inside and _WORDS.search(inside):
             return None
         return Region(token.start, end + 1, "math")
 

@@ -111,11 +111,11 @@ def _ends_before(text: str, a: int, b: int, ahead: str) -> bool:
         return opens.isupper() or bool(_CJK.match(opens))
     if marks == "?" and text[a - 1 : a].isspace():
         return opens.isalpha()
-    if marks != ".":
+    if marks != "." or not text[a - 1 : a].isalnum():
         return True
     if _enumerates(text, a):
         return False
-    word = _WORD.search(text[max(0, a - 8) : a])
+    word = _WORD.search(text[max(0, a - 8) : a]) if text[a - 1].isalpha() else None
     return not word or not _abbreviates(text, a, word[0], ahead)
 
 
@@ -126,16 +126,23 @@ def _abbreviates(text: str, a: int, word: str, ahead: str) -> bool:
         return True
     if plain in _UNITS:
         return ahead[0].islower() or ahead[0].isdigit()
-    if len(word) > 1 or not word.isupper():
-        return False
+    return len(word) == 1 and word.isupper() and _is_initial(text, a, ahead)
+
+
+def _is_initial(text: str, a: int, ahead: str) -> bool:
+    """Whether a capital letter stands for a name ("J. Smith") and does not end a sentence ("It is B. Then")."""
     following = re.match(r"[A-Za-z]+", ahead)
-    if not following or not following[0][0].isupper() or following[0].lower() in _STARTERS:
+    if not following or not following[0][0].isupper():
+        return False
+    if len(following[0]) == 1 and ahead[1:2] == ".":
+        return True
+    if following[0].lower() in _STARTERS:
         return False
     previous = _PREVIOUS.search(text[max(0, a - 24) : a - 1])
-    return previous is None or previous[1][:1].isupper()
+    return previous is None or previous[1][:1].isupper() or previous[1][-1] in ".!?。"
 
 
 def _enumerates(text: str, a: int) -> bool:
     """True for the full stop of "1." or "Step 1." at a line's beginning."""
-    near = text[max(0, a - 30) : a]
-    return bool(_ENUMERATOR.search(near if a > 30 else "\n" + near))
+    near = text[a - 30 : a] if a > 30 else "\n" + text[:a]
+    return "\n" in near and bool(_ENUMERATOR.search(near))
