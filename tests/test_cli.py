@@ -43,6 +43,12 @@ def test_help_is_light() -> None:
         assert f"\n  {command} " in done.stdout
 
 
+def test_the_default_parts_are_the_verbs_own() -> None:
+    from porism import cli, pipeline
+
+    assert {verb: part for verb in pipeline.VERBS if (part := pipeline.default_part(verb))} == cli._DEFAULT_PARTS
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from porism import find, pipeline, recipe
+from quickstart import SMALL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.is_file()]
@@ -24,19 +25,6 @@ BLOCK = re.compile(
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 QUICKSTART = "porism run recipes/quickstart/recipe.yaml"
-SMALL = [
-    "practice.tasks={chain_sum: {count: 8}}",
-    "instances.tasks={chain_sum: {count: 3}}",
-    "templates.tasks={lcm: {count: 3, min_value: 2, max_value: 12}}",
-    "gsm8k.limit=2",
-    "before.shots=1",
-    "before.max_tokens=16",
-    "before.max_unjudged=1.0",
-    "train.max_steps=2",
-    "after.max_tokens=16",
-    "after.max_unjudged=1.0",
-]
-"""What makes the quickstart take a minute."""
 
 
 class Block(NamedTuple):
