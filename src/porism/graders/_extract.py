@@ -89,12 +89,16 @@ class Reading(NamedTuple):
     """The rule that fired; ``last`` where no statement stands and the profile allows to go without."""
     statement: str = ""
     """The text of the answer that is stated; for ``last`` the part of the text in which the last one counts."""
+    rest: str = ""
+    """What follows a phrase's answer on its line."""
     several: bool = False
     """Boxes that are joined by "and", "or" or a comma: a list of answers."""
 
 
 _JOINER = re.compile(r"\b(?:and|or)\b|[,;、，和或と]|\A\W*\Z", re.IGNORECASE)
 _WORDS = re.compile(r"\b(?!and\b|or\b|quad\b|qquad\b|text\b)[A-Za-z]+\b", re.IGNORECASE)
+_REST = 200
+_MAX_BOXES = 100
 _MAX_GAP = 60
 _MAX_WORDS_BETWEEN = 4
 _CONCLUDES = re.compile(
@@ -116,15 +120,22 @@ def read(text: str, profile: Profile) -> Reading | None:
             return Reading("last", _undenied(text, chain))
         found = [one for one in statements if one.rule == rule]
         if found:
-            return _joined(text, found) if rule == "boxed" else Reading(rule, found[-1].answer.of(text))
+            if rule == "boxed":
+                return _joined(text, found)
+            answer = found[-1].answer
+            rest = text[answer.end : answer.end + _REST].partition("\n")[0] if rule == "phrase" else ""
+            return Reading(rule, answer.of(text), rest)
     return None
 
 
 def _joined(text: str, boxes: list[chains.Statement]) -> Reading:
     """The last box, with those before it that make one list with it."""
-    outer = [box for at, box in enumerate(boxes) if not any(other.answer.covers(box.span) for other in boxes[:at])]
+    outer = boxes[:1]
+    for box in boxes[1:]:
+        if not outer[-1].answer.covers(box.span):
+            outer.append(box)
     parts = [outer[-1]]
-    for box in reversed(outer[:-1]):
+    for box in reversed(outer[-_MAX_BOXES:-1]):
         if not _joins(text[box.span.end : parts[0].span.start]):
             break
         parts.insert(0, box)

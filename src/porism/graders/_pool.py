@@ -28,6 +28,10 @@ _RETIRE_AFTER = 500
 """Requests after which a worker is replaced: SymPy's caches grow without end."""
 
 
+_SPARE = 2
+"""Workers that stand ready once one had to be killed; loading takes a second or two."""
+
+
 class Overran(Exception):
     """The deadline passed; the worker was killed."""
 
@@ -43,9 +47,19 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        hello = self._read(time.monotonic() + _START)
-        if "missing" in hello:
-            raise MissingExtra("math_verify", "math-verify[antlr4_13_2]", "symbolic grading")
+        self._ready = False
+
+    def wait_until_ready(self) -> None:
+        """Wait for the worker to have loaded what it needs; no deadline runs before.
+
+        Raises:
+            MissingExtra: Math-Verify is not installed.
+        """
+        if not self._ready:
+            hello = self._read(time.monotonic() + _START)
+            if "missing" in hello:
+                raise MissingExtra("math_verify", "'math-verify[antlr4_13_2]'", "symbolic grading")
+            self._ready = True
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Send one request and wait for its reply.
@@ -91,10 +105,10 @@ class _Worker:
 
 
 class Pool:
-    """At most ``size`` workers, started when they are first needed.
+    """At most ``size`` workers at work, started when they are first needed, and one or two that stand ready.
 
     Args:
-        size: most processes at once; more requests wait their turn.
+        size: most requests at once; more wait their turn.
     """
 
     def __init__(self, size: int) -> None:
@@ -117,6 +131,7 @@ class Pool:
         with self._free:
             worker = self._borrow()
             try:
+                worker.wait_until_ready()
                 reply = worker.ask(request, seconds)
             except BaseException:  # also Ctrl-C: a worker with an open request must not get another one
                 self._drop(worker)
@@ -131,15 +146,25 @@ class Pool:
     def _borrow(self) -> _Worker:
         with self._lock:
             if self._idle:
-                return self._idle.pop()
+                return self._idle.pop(0)
+            worker = self._started()
+            if not self._idle:
+                self._idle.append(self._started())
+            return worker
+
+    def _started(self) -> _Worker:
         worker = _Worker()
-        with self._lock:
-            self._all.append(worker)
+        self._all.append(worker)
         return worker
 
     def _drop(self, worker: _Worker) -> None:
+        """End a worker and start others in its place: the next request that overruns shall find one that has loaded."""
         with self._lock:
+            if worker not in self._all:  # the pool was closed meanwhile
+                return
             self._all.remove(worker)
+            while len(self._idle) < _SPARE:
+                self._idle.append(self._started())
         worker.close()
 
     @property

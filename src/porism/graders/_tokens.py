@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-__all__ = ["Excessive", "Token", "Unreadable", "clean", "tokens"]
+__all__ = ["MAX_LENGTH", "Excessive", "Token", "Unreadable", "clean", "tokens"]
 
 MAX_LENGTH = 2_000
 """Longest answer, in characters, that is read; a longer one is not an answer."""

@@ -17,7 +17,7 @@ from porism.graders._answers import Outcome, compare, words_of
 from porism.graders._extract import as_lm_eval, profile_of, read
 from porism.graders._parse import FUNCTIONS, parse
 from porism.graders._same import Rules
-from porism.graders._tokens import Unreadable, clean
+from porism.graders._tokens import MAX_LENGTH, Unreadable, clean
 from porism.graders._units import UNITS
 from porism.graders.number import last_number
 from porism.records import Attempt, Problem, Status, Verdict
@@ -105,6 +105,9 @@ def _references(gold: str) -> list[str]:
 
 def _from_statement(statement: str) -> Iterator[str]:
     """Readings of "the answer is …": the whole of it, the formulas in it, the numbers in it."""
+    if len(statement) > MAX_LENGTH:
+        yield statement  # which is refused, with the reason
+        return
     whole = _LEAD.sub("", statement.strip().strip("*_ \t"))
     verbs = [verb for verb in _VERB.finditer(whole) if not _inside_formula(whole, verb.start())]
     if verbs:  # "the largest $n$ is 34"

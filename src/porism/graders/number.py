@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from porism.graders._answers import compare
 from porism.graders._extract import Reading, as_lm_eval, profile_of, read
+from porism.graders._tokens import MAX_LENGTH
 from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["grade", "last_number", "value"]
@@ -21,6 +22,8 @@ _SIGN = r"(?:(?<![\w)\]%])[-−+])?"  # a minus that follows a digit or a bracke
 _DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
 _NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}{_DIGITS}(?:\s?/\s?\d+)?\s?(?:\\?%)?"
 _ANY = re.compile(_NUMBER)
+_BEGINS = re.compile(rf"(?:[^\W\d_]+\s){{0,2}}[*_$]{{0,3}}{_NUMBER}")
+_CONCLUDES = re.compile(rf"\b(?:is|are|equals?|makes?|gives?|gets?|=)\s(?:[^\W\d_]+\s){{0,2}}?({_NUMBER})")
 _UP_TO_LAST_DIGIT = re.compile(r".*\d", re.DOTALL)
 _FORMULA = re.compile(r"[\\^√π_]|\d[A-Za-z(]|[A-Za-z)]\s?/\s?\d")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
@@ -58,6 +61,8 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
 
 def _judged(reading: Reading, gold: str, wanted: Fraction) -> Verdict:
     rule, statement = reading.rule, reading.statement
+    if rule != "last" and len(statement) > MAX_LENGTH:
+        return Verdict(status=Status.UNPARSED, rule=rule, reason="the statement is too long to be an answer")
     if not statement.isascii():
         statement = statement.translate(_FULL_WIDTH)
     if rule == "last":
@@ -71,6 +76,8 @@ def _judged(reading: Reading, gold: str, wanted: Fraction) -> Verdict:
         if outcome.status in (Status.CORRECT, Status.WRONG) or rule == "boxed":
             return Verdict(status=outcome.status, answer=statement.strip(), rule=rule, reason=outcome.reason)
         found = _stated(statement)
+    elif rule == "phrase":
+        found = _said(statement, reading.rest)
     else:
         found = _stated(statement)
     got = value(found) if found is not None else None
@@ -107,6 +114,15 @@ def last_number(text: str) -> str | None:
     start = len(text[: upto.end()].rstrip(_IN_NUMBERS))
     found = _ANY.findall(text, start)
     return found[-1] if found else None
+
+
+def _said(statement: str, rest: str) -> str | None:
+    """The number of "the answer is …"; of "the product of 0 and 8, which equals 8", what the sentence comes to."""
+    if len(_ANY.findall(statement)) > 1 and "=" not in statement and not _BEGINS.match(statement):
+        concluded = _CONCLUDES.findall(statement + re.split(r"[.!?](?:\s|\Z)", rest)[0])
+        if concluded:
+            return _stated(concluded[-1])
+    return _stated(statement)
 
 
 def _stated(text: str) -> str | None:
