@@ -47,7 +47,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        self._ready = False
+        self.ready = False
 
     def wait_until_ready(self) -> None:
         """Wait for the worker to have loaded what it needs; no deadline runs before.
@@ -55,11 +55,11 @@ class _Worker:
         Raises:
             MissingExtra: Math-Verify is not installed.
         """
-        if not self._ready:
+        if not self.ready:
             hello = self._read(time.monotonic() + _START)
             if "missing" in hello:
                 raise MissingExtra("math_verify", "'math-verify[antlr4_13_2]'", "symbolic grading")
-            self._ready = True
+            self.ready = True
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Send one request and wait for its reply.
@@ -145,12 +145,17 @@ class Pool:
 
     def _borrow(self) -> _Worker:
         with self._lock:
-            if self._idle:
-                return self._idle.pop(0)
-            worker = self._started()
-            if not self._idle:
+            for worker in [worker for worker in self._idle if worker.process.poll() is not None]:  # killed from outside
+                self._idle.remove(worker)
+                self._all.remove(worker)
+                worker.close()
+            chosen = next((worker for worker in self._idle if worker.ready), None) or next(iter(self._idle), None)
+            if chosen is None:
+                chosen = self._started()
                 self._idle.append(self._started())
-            return worker
+            else:
+                self._idle.remove(chosen)
+            return chosen
 
     def _started(self) -> _Worker:
         worker = _Worker()
