@@ -5,14 +5,18 @@ An engine is a module with ``start(model, **options) -> Engine``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Protocol
 
 from porism.errors import RecipeError
 from porism.records import Finish, Message
 
-__all__ = ["Engine", "Reply", "Request", "Sample", "Sampling"]
+__all__ = ["Engine", "OnText", "Reply", "Request", "Sample", "Sampling"]
+
+
+_MAX_STOPS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +35,27 @@ class Sampling:
     """Only the k most likely tokens; 0 for all."""
     max_tokens: int = 256
     """Most tokens to generate."""
+    min_p: float = 0.0
+    """Only tokens at least this share as likely as the likeliest (Nguyen et al., 2024). In [0, 1]."""
     stop: tuple[str, ...] = ()
     """Texts that end the generation; they are kept out of the reply."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token id → what is added to its logit, before everything else."""
+    json_schema: str = ""
+    """A JSON schema that the answer follows."""
+    regex: str = ""
+    """A regular expression that the whole answer matches."""
 
     def __post_init__(self) -> None:
         limits = (
             (self.temperature >= 0, "temperature", "at least 0", self.temperature),
             (0 < self.top_p <= 1, "top_p", "in (0, 1]", self.top_p),
             (self.top_k >= 0, "top_k", "at least 0", self.top_k),
+            (0 <= self.min_p <= 1, "min_p", "in [0, 1]", self.min_p),
             (self.max_tokens >= 1, "max_tokens", "at least 1", self.max_tokens),
             (all(self.stop), "stop", "texts that are not empty", self.stop),
+            (len(self.stop) <= _MAX_STOPS, "stop", f"at most {_MAX_STOPS} texts", len(self.stop)),
+            (not (self.json_schema and self.regex), "regex", "none beside json_schema", self.regex),
         )
         for holds, name, wanted, value in limits:
             if not holds:
@@ -49,13 +64,32 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One prompt to be answered ``n`` times."""
+    """One prompt to be answered ``n`` times: messages, or bare text, or token ids.
 
-    messages: Sequence[Message]
+    Raises:
+        RecipeError: none of the three or several of them, or ``n`` below 1.
+    """
+
+    messages: Sequence[Message] = ()
+    text: str = ""
+    """A prompt to which no chat template is applied."""
+    ids: Sequence[int] = ()
+    """A prompt as token ids."""
+    prefix: str = ""
+    """What the answer begins with; it is part of the sample's text."""
     sampling: Sampling = field(default_factory=Sampling)
     n: int = 1
     seed: int = 0
     """Sample ``i`` draws from a generator seeded by ``(seed, i)`` alone."""
+    logprobs: bool = False
+    """Whether samples carry the log-probability of each of their tokens."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("messages", "text", "ids") if len(getattr(self, name))]
+        if len(given) != 1:
+            raise RecipeError(f"a request takes one of messages, text and ids, got {', '.join(given) or 'none'}.")
+        if self.n < 1:
+            raise RecipeError(f"n: expected at least 1, got {self.n}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +101,10 @@ class Sample:
     tokens: int = 0
     """Tokens generated, the end token included."""
     error: str = ""
+    ids: tuple[int, ...] = ()
+    """The generated tokens, the end token included; not every engine tells them."""
+    logprobs: tuple[float, ...] = ()
+    """Of each generated token under the model itself (temperature 1, nothing cut off), where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +113,12 @@ class Reply:
 
     samples: tuple[Sample, ...]
     prompt_tokens: int = 0
+    weights: int = 0
+    """Version of the weights that answered: it rises whenever a trainer has changed them."""
+
+
+OnText = Callable[[int, int, str], None]
+"""Called with a request's number, a sample's number and the text that was added."""
 
 
 class Engine(Protocol):
@@ -84,8 +128,23 @@ class Engine(Protocol):
     def model(self) -> str:
         """Fingerprint of the weights that answer."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer every request, in order. A request that fails has samples with ``finish="error"``."""
+    def generate(
+        self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
+    ) -> list[Reply]:
+        """Answer every request, in order. A request that fails has samples with ``finish="error"``.
+
+        Args:
+            requests: what to answer.
+            on_text: told of text as it is made, where the engine can stream.
+            cancel: once it is set, what is not finished ends with ``finish="error"``, error ``cancelled``.
+        """
+
+    def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
+        """Log-probability of each token of a completion, given its prompt.
+
+        Raises:
+            ModelError: the engine cannot score.
+        """
 
     def close(self) -> None:
         """Release what the engine holds."""
