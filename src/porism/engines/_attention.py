@@ -131,36 +131,36 @@ class Cache:
         """The attention's output for [1, H·E, N, D] queries: [1, N, H·E, D]."""
         layer = self.layers.setdefault(layer_number, _Layer())
         if self._prefill is not None:
-            return self._fill(layer, self._prefill, query, key, value, how)
+            return self._fill(layer, self._prefill, (query, key, value), how)
         if self._step is None:
             raise RuntimeError("neither prefilling nor stepping")
-        return self._advance(layer, self._step, query, key, value, how)
+        return self._advance(layer, self._step, (query, key, value), how)
 
     def _fill(
         self,
         layer: _Layer,
         lengths: Sequence[int],
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
         how: _How,
     ) -> torch.Tensor:
         parts = []
-        split = (torch.split(tensor, list(lengths), dim=2) for tensor in (query, key, value))
-        for q, k, v in zip(*split, strict=True):
+        split = (torch.split(tensor, list(lengths), dim=2) for tensor in tensors)
+        for q, *own in zip(*split, strict=True):
+            k, v = own
             if self._is_lead:
                 layer.lead = (k[0], v[0])
             else:
                 layer.prompts.append((k[0], v[0]))
                 layer.grid = None
-                if layer.lead is not None:
-                    k, v = (torch.cat([lead[None], own], 2) for lead, own in zip(layer.lead, (k, v), strict=True))
+            if layer.lead is not None and not self._is_lead:
+                k, v = (torch.cat([lead[None], new], 2) for lead, new in zip(layer.lead, own, strict=True))
             parts.append(_causal(q, k, v, how))
         return torch.cat(parts, dim=2).transpose(1, 2)
 
     def _advance(
-        self, layer: _Layer, step: _Step, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: _How
+        self, layer: _Layer, step: _Step, tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor], how: _How
     ) -> torch.Tensor:
+        query, key, value = tensors
         rows, heads, size = key.shape[2], key.shape[1], key.shape[3]
         if layer.grid is None:
             layer.grid = _padded(layer.prompts, step.widest)

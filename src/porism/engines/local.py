@@ -1,187 +1,392 @@
-"""Generation in this process with transformers' ``generate``.
+"""Generation in this process, on the very weights that are in memory.
 
-Prompts of like length share a batch, a prefix that they have in common is computed once, and rows that have ended make
-room for the rest.
+Prompts are computed once each, laid end to end without padding; what all of them begin with is computed once for all;
+the samples of one prompt share its keys and values. Rows that have ended make room for waiting ones. The model's own
+layers run, through :mod:`porism.engines._attention`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from porism.engines import Reply, Request, Sample, Sampling
+from porism.engines import OnText, Reply, Request, Sample
 from porism.models.load import Loaded, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.prompts.render import encode
-from porism.records import content_id
 
 if TYPE_CHECKING:
+    import random
+
     import torch
-    from transformers import DynamicCache, LogitsProcessorList, PreTrainedTokenizerBase, StoppingCriteriaList
+
+    from porism.engines._attention import Cache
+    from porism.engines._guided import Guide
 
 __all__ = ["Local", "start"]
 
-
 _WORTH_SHARING = 32
-"""Shorter common prefixes are simply computed with each row."""
+"""Shorter common beginnings are simply computed with each prompt."""
+_MOST_PREFILL = 8_192
+"""Tokens of prompts in one forward pass."""
 
-_SEGMENT = 16
-"""Tokens between two looks at which rows have ended."""
 
+@dataclass
+class _Row:
+    """One sample in the making."""
 
-class _Row(NamedTuple):
     request: int
     sample: int
-    ids: list[int]
+    prompt: tuple[int, ...]
+    random: random.Random
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    guide: Guide | None = None
+    told: str = ""
+    """Text that ``on_text`` has been told."""
+
+
+@dataclass
+class _Call:
+    """One call of :meth:`Local.generate`."""
+
+    requests: Sequence[Request]
+    on_text: OnText | None
+    cancel: Event | None
+    done: dict[tuple[int, int], Sample] = field(default_factory=dict)
+
+    @property
+    def cancelled(self) -> bool:
+        return self.cancel is not None and self.cancel.is_set()
 
 
 class Local:
     """An engine on a model in memory.
 
-    A row's result depends on its own prompt, settings and seed: greedy decoding takes the arg max, and sampling
-    draws from a generator of its own. Batches are planned from the requests alone. In float32 a row is the same
-    whatever shares its batch, up to rounding in the last bits; the same requests in the same order always make
-    the same batches.
+    A row's result depends on its own prompt, settings and seed: greedy decoding takes the arg max, and sampling draws
+    from a generator of its own. In float32 a row is the same whatever shares its batch, up to rounding in the last
+    bits, which can matter only where two tokens are equally likely to seven digits.
 
     Args:
-        loaded: model and tokenizer.
-        batch_size: most rows in one batch.
+        loaded: model and tokenizer. The weights are read where they are: a trainer that changes them in place
+            changes what this engine says, and calls :meth:`weights_changed`.
+        batch_size: most rows at once.
     """
 
-    def __init__(self, loaded: Loaded, batch_size: int = 64) -> None:
+    def __init__(self, loaded: Loaded, batch_size: int = 256) -> None:
+        from porism.engines._guided import Guides
+
         self.model = loaded.fingerprint
+        self.weights = 0
         self._network, self._tokenizer = loaded.model, loaded.tokenizer
         self._batch_size = batch_size
         self._context = int(getattr(loaded.model.config, "max_position_embeddings", 0) or 2**30)
+        self._guides = Guides(loaded.tokenizer)
+        self._ends = _end_ids(loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id)
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer every request, in order; one that does not fit the model's context gets an error, not an answer."""
-        prompts = [encode(self._tokenizer, request.messages) for request in requests]
-        rows = [
-            _Row(index, sample, ids)
-            for index, (request, ids) in enumerate(zip(requests, prompts, strict=True))
-            for sample in range(request.n)
-        ]
-        samples: dict[tuple[int, int], Sample] = {}
-        fitting = []
-        for row in rows:
-            limit = self._context - requests[row.request].sampling.max_tokens
-            if len(row.ids) > limit:
-                reason = f"the prompt has {len(row.ids)} tokens, but the context and max_tokens leave room for {limit}"
-                samples[row.request, row.sample] = Sample(text="", finish="error", error=reason)
-            else:
-                fitting.append(row)
-        for sampling, batch in self._plan(requests, fitting):
-            answers = self._run(sampling, batch, [requests[row.request].seed for row in batch])
-            samples.update({(row.request, row.sample): answer for row, answer in zip(batch, answers, strict=True)})
+    def weights_changed(self) -> None:
+        """Tell that a trainer has changed the weights: replies carry a new version from here on."""
+        self.weights += 1
+
+    def generate(
+        self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
+    ) -> list[Reply]:
+        """Answer every request, in order; one that does not fit the model's context gets an error, not an answer.
+
+        Args:
+            requests: what to answer.
+            on_text: told of each row's text as it is made; held back as long as it may be part of a stop string.
+            cancel: looked at before every token.
+        """
+        import torch
+
+        from porism.engines._attention import attention
+
+        prompts = [tuple(self._encode(request)) for request in requests]
+        call = _Call(requests, on_text, cancel)
+        waiting = self._fitting(call, prompts)
+        with torch.inference_mode(), attention(self._network):
+            for batch in self._batches(requests, waiting):
+                self._run(call, batch)
         return [
-            Reply(samples=tuple(samples[index, i] for i in range(request.n)), prompt_tokens=len(ids))
+            Reply(
+                samples=tuple(call.done[index, sample] for sample in range(request.n)),
+                prompt_tokens=len(ids),
+                weights=self.weights,
+            )
             for index, (request, ids) in enumerate(zip(requests, prompts, strict=True))
         ]
+
+    def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
+        """Log-probability of each token of each completion, given its prompt.
+
+        Args:
+            pairs: prompts, and the text that follows each.
+        """
+        import torch
+
+        from porism.engines._attention import Cache, attention
+        from porism.engines._sampling import logprobs
+
+        found: list[list[float]] = []
+        rows = [
+            (list(self._encode(request)), list(self._tokenizer(text, add_special_tokens=False)["input_ids"]))
+            for request, text in pairs
+        ]
+        with torch.inference_mode(), attention(self._network):
+            for batch in _by_size(rows, _MOST_PREFILL):
+                at = 0
+                keep: list[int] = []
+                targets: list[int] = []
+                for prompt, completion in batch:
+                    keep += range(at + len(prompt) - 1, at + len(prompt) + len(completion) - 1)
+                    targets += completion
+                    at += len(prompt) + len(completion)
+                cache = Cache()
+                with cache.prefilling([len(prompt) + len(completion) for prompt, completion in batch]):
+                    logits = self._forward(cache, [[*prompt, *completion] for prompt, completion in batch], keep)
+                scores = iter(logprobs(logits, torch.tensor(targets, device=logits.device)).tolist())
+                found += [[next(scores) for _ in completion] for _, completion in batch]
+        return found
 
     def close(self) -> None:
         """Drop the model."""
         del self._network
 
-    def _plan(self, requests: Sequence[Request], rows: list[_Row]) -> Iterator[tuple[Sampling, list[_Row]]]:
-        """Batches of rows with the same sampling settings, longest prompts first, so that little is padded."""
+    # --- planning ---
 
-        def settings(row: _Row) -> str:
-            return repr(requests[row.request].sampling)
+    def _encode(self, request: Request) -> list[int]:
+        if request.messages:
+            ids = encode(self._tokenizer, request.messages)
+        elif request.text:
+            ids = list(self._tokenizer(request.text)["input_ids"])
+        else:
+            ids = list(request.ids)
+        return ids + list(
+            self._tokenizer(request.prefix, add_special_tokens=False)["input_ids"] if request.prefix else []
+        )
 
-        for _, same in groupby(sorted(rows, key=settings), key=settings):
-            ordered = sorted(same, key=lambda row: (-len(row.ids), row.request, row.sample))
-            for start in range(0, len(ordered), self._batch_size):
-                batch = ordered[start : start + self._batch_size]
-                yield requests[batch[0].request].sampling, batch
+    def _fitting(self, call: _Call, prompts: Sequence[tuple[int, ...]]) -> list[_Row]:
+        """The rows of all requests whose prompts leave room for their answers; the others get an error."""
+        from porism.engines._sampling import generator
 
-    def _run(self, sampling: Sampling, batch: list[_Row], seeds: list[int]) -> list[Sample]:
-        """Generate for a batch; rows that have ended are taken out every few tokens, and the rest goes on alone."""
+        rows = []
+        for index, (request, ids) in enumerate(zip(call.requests, prompts, strict=True)):
+            limit = self._context - request.sampling.max_tokens
+            for sample in range(request.n):
+                if len(ids) > limit:
+                    reason = f"the prompt has {len(ids)} tokens, but the context and max_tokens leave room for {limit}"
+                    call.done[index, sample] = Sample(text="", finish="error", error=reason)
+                else:
+                    guide = self._guides.guide(request.sampling)
+                    rows.append(_Row(index, sample, ids, generator(request.seed, sample), guide=guide))
+        return rows
+
+    @staticmethod
+    def _batches(requests: Sequence[Request], rows: list[_Row]) -> Iterator[list[_Row]]:
+        """Rows with the same settings go together, longest prompts first: planned from the requests alone."""
+        kinds: dict[str, list[_Row]] = {}
+        for row in rows:
+            kinds.setdefault(repr(requests[row.request].sampling), []).append(row)
+        for _, same in sorted(kinds.items()):
+            yield sorted(same, key=lambda row: (-len(row.prompt), row.request, row.sample))
+
+    # --- generating ---
+
+    def _run(self, call: _Call, waiting: list[_Row]) -> None:
+        """Generate for rows of one kind: let rows in, go one token forward, take ended rows out, and so on."""
+        from porism.engines._attention import Cache
+
+        waiting.reverse()
+        cache = Cache()
+        lead = _common_beginning([row.prompt for row in waiting])
+        if lead:
+            with cache.prefilling([lead], lead=True):
+                self._forward(cache, [waiting[0].prompt[:lead]], [lead - 1])
+        rows: list[_Row] = []
+        live: list[int] = []
+        while waiting or live:
+            if call.cancelled:
+                for row in [*waiting, *(rows[at] for at in live)]:
+                    call.done[row.request, row.sample] = Sample(text="", finish="error", error="cancelled")
+                return
+            room = self._batch_size - len(live)
+            if waiting and room >= min(len(waiting), max(1, self._batch_size // 8)):
+                rows = [rows[at] for at in live]
+                if rows:
+                    cache.keep(live)
+                elif cache.row_prompt:
+                    cache.keep([])
+                rows += self._admit(call, cache, waiting, room, lead)
+                live = [at for at, row in enumerate(rows) if (row.request, row.sample) not in call.done]
+                continue
+            if len(live) < len(rows) * 7 // 8:
+                cache.keep(live)
+                rows = [rows[at] for at in live]
+                live = list(range(len(rows)))
+            self._step(call, cache, rows)
+            live = [at for at in live if (rows[at].request, rows[at].sample) not in call.done]
+
+    def _admit(self, call: _Call, cache: Cache, waiting: list[_Row], room: int, lead: int) -> list[_Row]:
+        """Compute the prompts of the next rows and choose each row's first token."""
+        admitted = [waiting.pop() for _ in range(min(room, len(waiting)))]
+        numbers: dict[tuple[int, ...], int] = {}
+        for row in admitted:
+            numbers.setdefault(row.prompt, len(cache.prompt_lengths) + len(numbers))
+        logits: list[torch.Tensor] = []
+        for batch in _by_size([(list(prompt[lead:]), []) for prompt in numbers], _MOST_PREFILL):
+            own = [prompt for prompt, _ in batch]
+            ends: list[int] = []
+            for prompt in own:
+                ends.append((ends[-1] if ends else -1) + len(prompt))
+            with cache.prefilling([len(prompt) for prompt in own]):
+                logits.append(self._forward(cache, own, ends, before=lead))
         import torch
 
-        tokenizer, network = self._tokenizer, self._network
-        pad = int(tokenizer.pad_token_id)
-        shared = _shared_prefix([row.ids for row in batch])
-        width = max(len(row.ids) for row in batch)
-        gaps = [width - len(row.ids) for row in batch]
-        ids = [row.ids[:shared] + [pad] * gap + row.ids[shared:] for row, gap in zip(batch, gaps, strict=True)]
-        mask = [[1] * shared + [0] * gap + [1] * (width - shared - gap) for gap in gaps]
-        ids_B_T, mask_B_T = (torch.tensor(rows, device=network.device) for rows in (ids, mask))
-        generators = _generators(sampling, [(seed, row.sample) for seed, row in zip(seeds, batch, strict=True)])
-        ends = _end_ids(network.generation_config.eos_token_id, tokenizer.eos_token_id)
-        texts: list[list[int]] = [[] for _ in batch]
-        alive = list(range(len(batch)))
-        with torch.inference_mode():
-            cache = self._prefill(ids_B_T[:1, :shared], len(batch))
-            while alive:
-                done = ids_B_T.shape[1] - width
-                out = network.generate(
-                    input_ids=ids_B_T,
-                    attention_mask=mask_B_T,
-                    past_key_values=cache,
-                    max_new_tokens=min(_SEGMENT, sampling.max_tokens - done),
-                    do_sample=False,
-                    logits_processor=_processors(sampling, [generators[row] for row in alive] if generators else []),
-                    stopping_criteria=_criteria(tokenizer, sampling.stop, width),
-                    pad_token_id=pad,
-                    return_dict_in_generate=True,
-                )
-                going = []
-                for place, row in enumerate(alive):
-                    texts[row] = out.sequences[place, width:].tolist()
-                    ended = ends.intersection(texts[row]) or self._stop_at(texts[row], sampling.stop) >= 0
-                    if not ended and len(texts[row]) < sampling.max_tokens:
-                        going.append(place)
-                alive = [alive[place] for place in going]
-                chosen = torch.tensor(going, dtype=torch.long, device=network.device)
-                cache = out.past_key_values
-                cache.batch_select_indices(chosen)
-                ids_B_T = out.sequences[chosen]
-                grown = ids_B_T.shape[1] - mask_B_T.shape[1]
-                mask_B_T = torch.nn.functional.pad(mask_B_T[chosen], (0, grown), value=1)
-        return [self._sample(text, ends, sampling) for text in texts]
+        first = torch.cat(logits)
+        base = min(numbers.values())
+        for row in admitted:
+            cache.admit(numbers[row.prompt])
+        places = torch.tensor([numbers[row.prompt] - base for row in admitted], device=first.device)
+        self._take(call, admitted, first[places])
+        return admitted
 
-    def _prefill(self, ids_1_T: torch.Tensor, rows: int) -> DynamicCache | None:
-        """Keys and values of a prefix that all rows share, computed once; None for an empty prefix."""
-        import transformers
+    def _step(self, call: _Call, cache: Cache, rows: list[_Row]) -> None:
+        """One token forward."""
+        import torch
 
-        if ids_1_T.shape[1] == 0:
+        positions = torch.tensor([cache.positions()], device=self._network.device)
+        ids = torch.tensor([[row.ids[-1] for row in rows]], device=self._network.device)
+        with cache.stepping():
+            logits = self._network(input_ids=ids, position_ids=positions, use_cache=False, porism_cache=cache).logits[0]
+        self._take(call, rows, logits)
+
+    def _forward(
+        self, cache: Cache, sequences: Sequence[Sequence[int]], keep: Sequence[int], *, before: int = 0
+    ) -> torch.Tensor:
+        """Logits [N, V] at the places ``keep`` of sequences that are laid end to end."""
+        import torch
+
+        device = self._network.device
+        ids = [token for sequence in sequences for token in sequence]
+        positions = [before + at for sequence in sequences for at in range(len(sequence))]
+        out: Any = self._network(
+            input_ids=torch.tensor([ids], device=device),
+            position_ids=torch.tensor([positions], device=device),
+            use_cache=False,
+            logits_to_keep=torch.tensor(list(keep), device=device),
+            porism_cache=cache,
+        )
+        logits: torch.Tensor = out.logits[0]
+        return logits
+
+    def _take(self, call: _Call, rows: list[_Row], logits: torch.Tensor) -> None:
+        """Choose each row's next token; finish the rows that end with it."""
+        import torch
+
+        from porism.engines._sampling import choose, logprobs
+
+        sampling = call.requests[rows[0].request].sampling
+        wanted = any(call.requests[row.request].logprobs for row in rows)
+        original = logits.clone() if wanted else logits
+        allowed = None
+        if rows[0].guide is not None:
+            masks = [row.guide.allowed(logits.shape[1]) for row in rows if row.guide is not None]
+            allowed = torch.stack(masks).to(logits.device)
+        tokens = choose(logits, sampling, [row.random for row in rows], allowed)
+        told = logprobs(original, tokens).tolist() if wanted else [0.0] * len(rows)
+        for row, token, logprob in zip(rows, tokens.tolist(), told, strict=True):
+            if (row.request, row.sample) in call.done:
+                continue
+            row.ids.append(token)
+            row.logprobs.append(logprob)
+            if row.guide is not None:
+                row.guide.take(token)
+            sample = self._finished(call.requests[row.request], row)
+            if call.on_text is not None:
+                self._tell(call, row, sample)
+            if sample is not None:
+                call.done[row.request, row.sample] = sample
+
+    # --- ending ---
+
+    def _finished(self, request: Request, row: _Row) -> Sample | None:
+        """The row's sample, if its last token ends it."""
+        sampling = request.sampling
+        ended = row.ids[-1] in self._ends
+        cut = self._stop_at(row, request) if sampling.stop else -1
+        if not ended and cut < 0 and len(row.ids) < sampling.max_tokens:
             return None
-        cache = transformers.DynamicCache(config=self._network.config)
-        self._network(input_ids=ids_1_T, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache.batch_repeat_interleave(rows)
-        return cache
+        text = self._text(row, request)
+        return Sample(
+            text=text[:cut] if cut >= 0 else text,
+            finish="stop" if ended or cut >= 0 else "length",
+            tokens=len(row.ids),
+            ids=tuple(row.ids),
+            logprobs=tuple(row.logprobs) if request.logprobs else (),
+        )
 
-    def _sample(self, ids: list[int], ends: set[int], sampling: Sampling) -> Sample:
-        """Cut one row of generated ids at its end token or stop string."""
-        length = next((at + 1 for at, token in enumerate(ids) if token in ends), len(ids))
-        ended = length > 0 and ids[length - 1] in ends
-        text = self._tokenizer.decode(ids[:length], skip_special_tokens=True)
-        cut = self._stop_at(ids[:length], sampling.stop)
-        if cut < 0:
-            return Sample(text=text, finish="stop" if ended else "length", tokens=length)
-        tokens = next(n for n in range(1, length + 1) if self._stop_at(ids[:n], sampling.stop) >= 0)
-        return Sample(text=text[:cut], finish="stop", tokens=tokens)
+    def _text(self, row: _Row, request: Request) -> str:
+        return request.prefix + str(self._tokenizer.decode(row.ids, skip_special_tokens=True))
 
-    def _stop_at(self, ids: list[int], stops: Sequence[str]) -> int:
-        """Where in the text of ``ids`` the first stop string begins; -1 where there is none."""
-        if not stops:
+    def _stop_at(self, row: _Row, request: Request) -> int:
+        """Where the first stop string begins in the row's text; -1 where there is none. The end of the text decides."""
+        stops = request.sampling.stop
+        reach = max(map(len, stops)) + 4  # tokens: each has a character, but some are parts of one
+        tail = str(self._tokenizer.decode(row.ids[-reach:], skip_special_tokens=True))
+        if not any(stop in tail for stop in stops):
             return -1
-        text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return min((at for at in map(text.find, stops) if at >= 0), default=-1)
+        text = self._text(row, request)
+        found = [at for at in (text.find(stop, len(request.prefix)) for stop in stops) if at >= 0]
+        return min(found, default=-1)
+
+    def _tell(self, call: _Call, row: _Row, sample: Sample | None) -> None:
+        """Tell ``on_text`` what is new and certain: no half character, and nothing that may begin a stop string."""
+        request = call.requests[row.request]
+        if sample is not None:
+            text = sample.text
+        else:
+            text = self._text(row, request).rstrip("\ufffd")
+            held = max((_overlap(text, stop) for stop in request.sampling.stop), default=0)
+            text = text[: len(text) - held]
+        if call.on_text is not None and len(text) > len(row.told):
+            call.on_text(row.request, row.sample, text[len(row.told) :])
+            row.told = text
 
 
-def _shared_prefix(prompts: Sequence[list[int]]) -> int:
+def _overlap(text: str, stop: str) -> int:
+    """How many characters at the end of the text may be the beginning of a stop string."""
+    return next((length for length in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:length])), 0)
+
+
+def _common_beginning(prompts: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all prompts begin with, such as worked examples; each keeps at least one token of its own."""
-    if len(prompts) < 2:
+    different = set(prompts)
+    if len(different) < 2:
         return 0
-    first, last = min(prompts), max(prompts)
+    first, last = min(different), max(different)
     length = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    length = min(length, min(map(len, prompts)) - 1)
+    length = min(length, min(map(len, different)) - 1)
     return length if length >= _WORTH_SHARING else 0
+
+
+def _by_size(rows: Sequence[tuple[list[int], list[int]]], most: int) -> Iterator[list[tuple[list[int], list[int]]]]:
+    """Sequences in batches of at most so many tokens; a longer one goes alone."""
+    batch: list[tuple[list[int], list[int]]] = []
+    total = 0
+    for row in rows:
+        size = len(row[0]) + len(row[1])
+        if batch and total + size > most:
+            yield batch
+            batch, total = [], 0
+        batch.append(row)
+        total += size
+    if batch:
+        yield batch
 
 
 def _end_ids(*configured: int | list[int] | None) -> set[int]:
@@ -191,74 +396,12 @@ def _end_ids(*configured: int | list[int] | None) -> set[int]:
     return ends
 
 
-def _generators(sampling: Sampling, draws: list[tuple[int, int]]) -> list[torch.Generator]:
-    """One random generator a row, seeded by the request's seed and the sample's number; none for greedy decoding."""
-    import torch
-
-    if sampling.temperature == 0:
-        return []
-    return [torch.Generator().manual_seed(int(content_id(seed, sample), 16) >> 1) for seed, sample in draws]
-
-
-def _processors(sampling: Sampling, generators: list[torch.Generator]) -> LogitsProcessorList:
-    """Logits processors that make ``generate``'s arg max an exact draw from each row's own generator.
-
-    Adding Gumbel noise and taking the arg max samples from the softmax (Gumbel-max); noise from a generator that is
-    seeded by the row alone makes a row independent of what shares its batch, which ``do_sample`` is not.
-    """
-    import torch
-    from transformers import LogitsProcessor, LogitsProcessorList
-    from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-    processors = LogitsProcessorList()
-    if not generators:
-        return processors
-
-    class Gumbel(LogitsProcessor):  # type: ignore[misc]
-        def __call__(self, input_ids: torch.Tensor, scores_B_V: torch.Tensor) -> torch.Tensor:
-            del input_ids
-            noise = torch.stack([torch.empty(scores_B_V.shape[1]).exponential_(generator=g) for g in generators])
-            return scores_B_V.float() - noise.log().to(scores_B_V.device)
-
-    processors.append(TemperatureLogitsWarper(float(sampling.temperature)))
-    if sampling.top_k:
-        processors.append(TopKLogitsWarper(sampling.top_k))
-    if sampling.top_p < 1:
-        processors.append(TopPLogitsWarper(sampling.top_p))
-    processors.append(Gumbel())
-    return processors
-
-
-def _criteria(tokenizer: PreTrainedTokenizerBase, stops: Sequence[str], width: int) -> StoppingCriteriaList:
-    """Stop a row once a stop string stands in its new text.
-
-    Transformers' own ``stop_strings`` also matches a string that begins in the prompt.
-
-    Args:
-        tokenizer: turns ids into text.
-        stops: the strings.
-        width: length of the padded prompts; what follows is new.
-    """
-    import torch
-    from transformers import StoppingCriteria, StoppingCriteriaList
-
-    reach = max(map(len, stops), default=0) + 4  # tokens: each has a character, but some are parts of one
-
-    class Stop(StoppingCriteria):  # type: ignore[misc]
-        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
-            del scores
-            tails = tokenizer.batch_decode(input_ids[:, width:][:, -reach:], skip_special_tokens=True)
-            return torch.tensor([any(stop in tail for stop in stops) for tail in tails], device=input_ids.device)
-
-    return StoppingCriteriaList([Stop()] if stops else [])
-
-
 def start(
     model: str,
     *,
     dtype: Annotated[Dtype, Field(description="of the weights; auto is bfloat16 where the processor has it")] = "auto",
     threads: Annotated[int, Field(description="threads of torch; 0 for all processors", ge=0)] = 0,
-    batch_size: Annotated[int, Field(description="most rows in one batch", ge=1)] = 64,
+    batch_size: Annotated[int, Field(description="most rows at once", ge=1)] = 256,
 ) -> Local:
     """An engine on a model that is loaded into this process.
 

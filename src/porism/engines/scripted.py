@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 from pydantic import Field
 
-from porism.engines import Reply, Request, Sample
+from porism.engines import OnText, Reply, Request, Sample
 from porism.errors import DataError
 
 __all__ = ["Scripted", "start"]
@@ -38,10 +39,26 @@ class Scripted:
         self.requests: list[Request] = []
         """Every request so far, for a test to look at."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+    def generate(
+        self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
+    ) -> list[Reply]:
         """Answer from the script. Tokens are counted as words; ``max_tokens`` cuts after that many."""
         self.requests.extend(requests)
-        return [Reply(samples=tuple(self._sample(r, i) for i in range(r.n)), prompt_tokens=_words(r)) for r in requests]
+        if cancel is not None and cancel.is_set():
+            ended = Sample(text="", finish="error", error="cancelled")
+            return [Reply(samples=(ended,) * request.n) for request in requests]
+        replies = [
+            Reply(samples=tuple(self._sample(r, i) for i in range(r.n)), prompt_tokens=_words(r)) for r in requests
+        ]
+        if on_text is not None:
+            for index, reply in enumerate(replies):
+                for number, sample in enumerate(reply.samples):
+                    on_text(index, number, sample.text)
+        return replies
+
+    def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
+        """Every word has the log-probability −1."""
+        return [[-1.0] * len(text.split()) for _, text in pairs]
 
     def close(self) -> None:
         """Nothing is held."""
@@ -50,8 +67,9 @@ class Scripted:
         if callable(self._script):
             text = self._script(request, number)
         else:
-            found = self._script.get(request.messages[-1]["content"], self._default)
+            found = self._script.get(_asked(request), self._default)
             text = found if isinstance(found, str) else found[number % len(found)]
+        text = request.prefix + text
         for stop in request.sampling.stop:
             text = text.partition(stop)[0]
         words = text.split(" ")
@@ -61,8 +79,12 @@ class Scripted:
         return Sample(text=text, tokens=len(words))
 
 
+def _asked(request: Request) -> str:
+    return request.messages[-1]["content"] if request.messages else request.text or " ".join(map(str, request.ids))
+
+
 def _words(request: Request) -> int:
-    return sum(len(message["content"].split()) for message in request.messages)
+    return sum(len(message["content"].split()) for message in request.messages) or len(_asked(request).split())
 
 
 def start(

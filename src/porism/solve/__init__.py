@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event
 from typing import Annotated, Any, Self, cast
 
 from pydantic import Field
 
 from porism import recipe, store, strategies
-from porism.engines import Engine, Reply, Request, Sampling
+from porism.engines import Engine, OnText, Reply, Request, Sampling
 from porism.errors import DataError
 from porism.find import find
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
@@ -37,6 +38,7 @@ class Settings(GradingSettings):
     temperature: Annotated[float, Field(description="0 takes the likeliest token", ge=0)] = 0.0
     top_p: Annotated[float, Field(description="nucleus sampling", gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(description="only the k likeliest tokens; 0 for all", ge=0)] = 0
+    min_p: Annotated[float, Field(description="only tokens this share as likely as the likeliest", ge=0, le=1)] = 0.0
     max_tokens: Annotated[int, Field(description="longest answer", ge=1)] = 256
     stop: Annotated[list[str], Field(description="texts that end an answer")] = []
     seed: Annotated[int, Field(description="of the sampling")] = 0
@@ -80,6 +82,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         temperature=settings.temperature,
         top_p=settings.top_p,
         top_k=settings.top_k,
+        min_p=settings.min_p,
         max_tokens=settings.max_tokens,
         stop=tuple(settings.stop),
     )
@@ -125,8 +128,13 @@ class _OnDemand:
     def model(self) -> str:
         return self._started().model
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        return self._started().generate(requests)
+    def generate(
+        self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
+    ) -> list[Reply]:
+        return self._started().generate(requests, on_text=on_text, cancel=cancel)
+
+    def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
+        return self._started().score(pairs)
 
     def close(self) -> None:
         if self._engine:

@@ -1,0 +1,80 @@
+"""Answers that follow a JSON schema or a regular expression, through llguidance: which tokens may come next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from porism.engines import Sampling
+from porism.errors import MissingExtra, RecipeError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Guide", "Guides"]
+
+
+class Guide:
+    """Follows one row.
+
+    Args:
+        matcher: llguidance's, fresh.
+    """
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    def allowed(self, width: int) -> torch.Tensor:
+        """Which tokens may come next, [V]; where the grammar is at its end, the end token alone."""
+        import torch
+
+        if self._matcher.is_error():
+            raise RecipeError(f"the answer's grammar failed: {self._matcher.get_error()}")
+        mask = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8) > 0
+        return torch.nn.functional.pad(mask, (0, width - len(mask))) if len(mask) < width else mask[:width]
+
+    def take(self, token: int) -> None:
+        """Go on by one token."""
+        if not self._matcher.is_stopped():
+            self._matcher.consume_token(token)
+
+
+class Guides:
+    """Makes guides for a tokenizer; building the tokenizer's tables takes about a second, once.
+
+    Args:
+        tokenizer: of the model that answers.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._tables: Any = None
+
+    def guide(self, sampling: Sampling) -> Guide | None:
+        """A guide for one row, or None where the answer is free.
+
+        Raises:
+            RecipeError: the schema or the expression is not valid.
+            MissingExtra: llguidance is not installed.
+        """
+        if not sampling.json_schema and not sampling.regex:
+            return None
+        try:
+            import llguidance
+            from llguidance import hf
+        except ImportError:
+            raise MissingExtra("llguidance", "'porism[guided]'", "an answer that follows a schema") from None
+        if self._tables is None:
+            self._tables = hf.from_tokenizer(self._tokenizer)
+        try:
+            if sampling.json_schema:
+                grammar = llguidance.LLMatcher.grammar_from_json_schema(sampling.json_schema)
+            else:
+                grammar = llguidance.LLMatcher.grammar_from_regex(sampling.regex)
+            problem = llguidance.LLMatcher.validate_grammar(grammar, self._tables)
+        except (ValueError, TypeError) as error:
+            problem = str(error)
+        if problem:
+            name = "json_schema" if sampling.json_schema else "regex"
+            raise RecipeError(f"{name}: not valid: {' '.join(str(problem).split())[:200]}")
+        return Guide(llguidance.LLMatcher(self._tables, grammar))
