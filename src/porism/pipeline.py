@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import re
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from porism import __version__, console, recipe, store
-from porism.errors import RecipeError, StorageError, UserError, nearest
+from porism.errors import DataError, RecipeError, StorageError, nearest
+from porism.models.load import base_of
 from porism.models.pull import verify
 
 __all__ = [
@@ -126,6 +128,8 @@ def execute(stage: Stage, target: str | Path) -> store.Manifest:
 
 def _execute(module: Any, stage: Stage, out: store.Output) -> store.Manifest:
     key = _key(module, stage)
+    if out.restore(key):
+        console.notice("  put back: it was set aside for a run that did not come to its end")
     state = out.state(key)
     if state.name == "done" and out.manifest:
         console.notice("  done before, kept")
@@ -136,9 +140,8 @@ def _execute(module: Any, stage: Stage, out: store.Output) -> store.Manifest:
     _reset_peak()
     try:
         module.run(stage.part, stage.settings, out)
-    except UserError:
-        if state.name == "fresh":
-            out.give_back()
+    except Exception:
+        out.give_back()
         raise
     manifest = out.finish(_peak_mb())
     gc.collect()
@@ -178,15 +181,58 @@ def run(path: str | Path, overrides: Sequence[str] = (), runs: str | Path = "run
     with store.lock(folder / ".lock"):
         store.write_text(folder / "recipe.yaml", resolved(plan, stages))
         current: list[str] = []
+        earlier = _earlier(folder)
+        names = [folder_of(stages, number) for number in range(len(stages))]
         for number, stage in enumerate(stages):
-            name = folder_of(stages, number)
+            name = names[number]
             store.write_json(folder / "stages.json", current)  # what a report may read: not what earlier recipes left
             console.notice(f"[{number + 1}/{len(stages)}] {stage.verb} {stage.part}".rstrip() + f" → {name}")
+            _renumber(folder, name, names, earlier)
             manifest = execute(_with_paths(stages, number, folder), folder / name)
             console.notice(f"  {manifest.counted or 'done'}  ({_cost(manifest)})")
             current.append(name)
         store.write_json(folder / "stages.json", current)
     return folder
+
+
+def _earlier(folder: Path) -> list[str]:
+    """The stages that the run's last recipe got done, as far as that can be known."""
+    try:
+        found = store.load_json(folder / "stages.json")
+    except DataError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _renumber(folder: Path, name: str, names: Sequence[str], earlier: Sequence[str]) -> None:
+    """Give the folder of a stage that has moved within the recipe its new number, so that it need not run again.
+
+    A folder that an adapter names as its base stays where it is.
+
+    Args:
+        folder: the run's.
+        name: the stage's folder, which may not be there.
+        names: the folders of all stages.
+        earlier: what the run's last recipe got done, which is preferred.
+    """
+    if (folder / name).exists():
+        return
+    alike = re.compile(r"\d+-" + re.escape(name.partition("-")[2]))
+    found = [path.name for path in folder.iterdir() if alike.fullmatch(path.name) and path.name not in names]
+    found = [other for other in found if other in earlier] or found
+    if len(found) != 1 or _is_base(folder / found[0], folder):
+        return
+    out = store.Output(folder / found[0])
+    with store.lock(out.lock):
+        out.lock.unlink()
+        out.folder.rename(folder / name)
+    console.notice(f"  was {found[0]}")
+
+
+def _is_base(stage: Path, run: Path) -> bool:
+    """True where an adapter of the run was trained on this stage's model, which it finds by its path."""
+    bases = (base_of(config.parent) for config in run.glob("*/model/adapter_config.json"))
+    return any(Path(base).is_relative_to(stage.resolve()) for base in bases)
 
 
 def dry_run(path: str | Path, overrides: Sequence[str] = ()) -> str:

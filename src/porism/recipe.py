@@ -23,7 +23,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
 import yaml
@@ -32,6 +32,7 @@ from porism.errors import RecipeError, nearest
 
 __all__ = [
     "Recipe",
+    "Seed",
     "Settings",
     "StageEntry",
     "bind",
@@ -53,6 +54,9 @@ class Settings(pydantic.BaseModel):
     """Settings that cannot change the records; a stage is not redone when they change."""
 
 
+Seed = Annotated[int, pydantic.Field(ge=0, lt=2**32)]
+"""The seeds that numpy takes."""
+
 S = TypeVar("S", bound=Settings)
 R = TypeVar("R")
 
@@ -70,7 +74,7 @@ class Recipe(Settings):
     """A recipe as written, overrides applied."""
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    seed: int = 0
+    seed: Seed = 0
     model: str = "smollm2-135m"
     stages: list[StageEntry]
 

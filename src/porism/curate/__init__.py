@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from porism import recipe, store
-from porism.errors import DataError
+from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import Record
 
@@ -64,11 +64,17 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
 
     def work(chunk: range) -> Iterator[store.Placed]:
         """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
+        at = -1
         for at, (record, reason) in decisions:
             if at in chunk:
                 yield store.Placed(at, record, reason)
-            if at == chunk[-1]:
+            if at == chunk[-1] and at + 1 < total:
                 return
+        if at + 1 != total:
+            raise RecipeError(
+                f"curate {part}: expected one decision on each of {total} records, in order, got {at + 1}. "
+                "A step yields every record, with a reason if it is dropped."
+            )
 
     chunks = [range(start, min(start + _CHUNK, total)) for start in range(0, total, _CHUNK)]
     out.process(chunks, work, title=f"curate {part}")

@@ -75,7 +75,9 @@ def _comparison(folder: Path, done: list[tuple[Path, store.Manifest]]) -> dict[s
     """A comparison with its plots. The two sides' attempts are found by the hashes in the manifest."""
     sets = _json(folder / "comparison.json")
     key = store.Manifest.load(folder / "manifest.json").key
-    sides = [other / "records.jsonl" for name in key.inputs for other, _ in done if name.startswith(f"{other.name}/")]
+    wanted = [digest for side in ("before", "after") for digest in key.references.get(side, [])]
+    places = {manifest.outputs.get("records.jsonl"): other / "records.jsonl" for other, manifest in done}
+    sides = [places[digest] for digest in wanted if digest in places]
     tokens = [[cast("Attempt", record).completion_tokens for record in store.read(side, Attempt)] for side in sides]
     overall = {name: (item["before"]["accuracy"], item["after"]["accuracy"]) for name, item in sets.items()}
     groups = {

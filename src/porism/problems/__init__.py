@@ -30,7 +30,7 @@ class Settings(recipe.Settings):
 
     split: Annotated[str, Field(description="train or test, as the source names them")] = "train"
     limit: Annotated[int | None, Field(description="take at most this many", ge=1)] = None
-    shuffle: Annotated[int | None, Field(description="shuffle with this seed before the limit")] = None
+    shuffle: Annotated[recipe.Seed | None, Field(description="shuffle with this seed before the limit")] = None
     set: Annotated[str, Field(description="the name under which results are reported; the source's if empty")] = ""
     optional: Annotated[bool, Field(description="go on with no problems where the source's file is missing")] = False
 
@@ -72,7 +72,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         chosen = []
     if not chosen and not settings.optional:
         raise DataError("the source gave no problem. Check the split and the limit.")
-    out.process([chosen] if chosen else [], lambda batch: map(store.Placed, range(len(batch)), batch), title="problems")
+    out.write(map(store.Placed, range(len(chosen)), chosen))
 
 
 def _named(problem: Problem, name: str) -> Problem:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from porism.errors import DataError, RecipeError, nearest
 from porism.problems import _worked
+from porism.recipe import Seed
 from porism.records import Problem, content_id
 
 __all__ = ["load"]
@@ -52,7 +53,7 @@ def load(
         ),
     ],
     count: Annotated[int, Field(description="problems of each task that names no count of its own", ge=1)] = 100,
-    seed: Annotated[int, Field(description="of the generators")] = 0,
+    seed: Annotated[Seed, Field(description="of the generators")] = 0,
 ) -> Iterator[Problem]:
     """The problems of a split, task after task, none twice.
 

@@ -39,7 +39,7 @@ class Settings(GradingSettings):
     top_k: Annotated[int, Field(description="only the k likeliest tokens; 0 for all", ge=0)] = 0
     max_tokens: Annotated[int, Field(description="longest answer", ge=1)] = 256
     stop: Annotated[list[str], Field(description="texts that end an answer")] = []
-    seed: Annotated[int, Field(description="of the sampling")] = 0
+    seed: Annotated[recipe.Seed, Field(description="of the sampling")] = 0
     problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
 
 

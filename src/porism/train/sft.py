@@ -69,7 +69,7 @@ class Settings(recipe.Settings):
     merge: Annotated[bool, Field(description="write whole weights, the adapters added in")] = False
     dtype: Annotated[Dtype, Field(description="to compute in; weights stay float32")] = "auto"
     threads: Annotated[int, Field(description="threads of torch; 0 for all processors", ge=0)] = 0
-    seed: Annotated[int, Field(description="of the order of the rows and of the adapters")] = 0
+    seed: Annotated[recipe.Seed, Field(description="of the order of the rows and of the adapters")] = 0
     allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct")] = False
     checkpoint_every: Annotated[int, Field(description="steps between checkpoints; 0 for a tenth of the run", ge=0)] = 0
     report_to: Annotated[list[str], Field(description=f"loggers of transformers: {', '.join(LOGGERS)}")] = []
@@ -100,7 +100,10 @@ def run(settings: Settings, out: store.Output) -> None:
         network.peft_config["default"].base_model_name_or_path = place
     network.set_attn_implementation(_packing.ATTENTION)
     tokens = [row.tokens for row in rows if not row.reason]
-    checkpoints, metrics = out.folder / "checkpoints", out.folder / "metrics.jsonl"
+    checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
+    out.remove_when_finished(checkpoints)
+    if settings.report_to:
+        out.beside("logs")
     progressing = _trainer.Progressing(out, metrics)
     trainer = _trainer.Trainer(
         network, _arguments(settings, len(tokens), dtype, checkpoints), tokens, _loss, [progressing]
@@ -108,7 +111,7 @@ def run(settings: Settings, out: store.Output) -> None:
     last = _trainer.last_checkpoint(checkpoints)
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
 
-    target = out.folder / "model"
+    target = out.beside("model")
     _save(trainer.model, loaded, settings, base, target)
     trained = sum(len(row.prompt) + len(row.completion) for row in tokens)
     out.figures.update(
@@ -119,7 +122,6 @@ def run(settings: Settings, out: store.Output) -> None:
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     )
     _card.write(target, settings, out)
-    out.remove_when_finished(checkpoints)
     out.add(metrics, *sorted(target.iterdir()))
 
 
@@ -149,12 +151,7 @@ def _check(settings: Settings, out: store.Output) -> None:
 
 def _store_rows(rows: list[Row], out: store.Output) -> None:
     """Keep what is trained on, and what is not with the reason, beside the model."""
-    numbers = range(len(rows))
-    out.process(
-        [numbers],
-        lambda unit: (store.Placed(at, rows[at].example, rows[at].reason) for at in unit),
-        title="reading rows",
-    )
+    out.write(store.Placed(at, row.example, row.reason) for at, row in enumerate(rows))
 
 
 def _prepare(loaded: Loaded, settings: Settings) -> Any:
