@@ -124,6 +124,9 @@ def test_stages_work_on_each_others_files(tmp_path: Path) -> None:
         (["run", "gone.yaml"], "no such recipe"),
         (["report", "."], "expected a run's folder"),
         (["pull", "nope"], "no model 'nope'"),
+        ([*PROCEDURAL, "--output", "bad.jsonl/x"], "bad.jsonl"),
+        ([*PROCEDURAL, "--output", "exists.txt"], "exists.txt: expected a folder, found a file"),
+        ([*PROCEDURAL, "--seed", "-1", "--output", "x"], "seed: input should be greater than or equal to 0"),
         (["frobnicate"], "No such command"),
         ([*PROCEDURAL, "--output", "/proc/nope/x"], "/proc/nope"),
     ],
@@ -132,6 +135,7 @@ def test_a_users_mistake_is_one_clear_message_and_exit_code_2(
     arguments: list[str], complaint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jsonl").write_text('{"question": "?", "answer": "1"}\n{"question"\n')
+    (tmp_path / "exists.txt").touch()
     done = porism(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
@@ -229,3 +233,22 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, sign:
     manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
     assert manifest["counts"]["records"] == 12
     assert manifest["seconds"] > 12 * 0.4, "the time of both sessions counts"
+
+
+@pytest.mark.parametrize("moment", ["while it is loaded", "in a library that makes an error of it"])
+def test_ctrl_c_is_one_line_and_130_also_at_the_start(tmp_path: Path, moment: str) -> None:
+    body = "raise KeyboardInterrupt" if moment == "while it is loaded" else INTERRUPTED
+    (tmp_path / ("typer.py" if moment == "while it is loaded" else "yaml.py")).write_text(body)
+    done = porism("run", "x.yaml", cwd=tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "porism: Stopped. The same command goes on from here.\n"
+
+
+INTERRUPTED = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    raise ImportError("not loaded")
+"""

@@ -171,9 +171,10 @@ def test_what_others_wrote_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_foreign_manifest_is_an_error_not_a_reason_to_clear(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"name": "an app"}')
-    with pytest.raises(DataError, match="not a stage's manifest"):
-        produce(tmp_path)
+    for text in ('{"name": "an app"}', "{}", "[]", '{"key": {}}'):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(DataError, match="not a stage's manifest.*Delete it to run the stage anew"):
+            produce(tmp_path)
 
 
 def test_a_manifest_of_another_version_is_a_reason_to_make_it_anew(tmp_path: Path) -> None:

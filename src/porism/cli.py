@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -62,6 +62,8 @@ _STAGES = {
 """Verb → help, what its parts are called, an example. Kept here so that ``--help`` imports no verb."""
 
 _STOPPED = 130
+_interrupted: list[int] = []
+"""The signals that asked this process to stop."""
 
 _DEFAULT_PARTS = {"solve": "direct"}
 
@@ -69,25 +71,29 @@ _DEFAULT_PARTS = {"solve": "direct"}
 def main() -> None:
     """Run the command line; end with 0, 2 (the user's mistake), 1 (ours) or 130 (stopped)."""
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell has it ignored
+        signal.signal(signal.SIGINT, _stop)
     try:
         arguments = _as_flags(sys.argv[1:])
         code = _app(arguments)(args=arguments, standalone_mode=False)
-    except PorismError as error:
-        _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _STOPPED
     except Exception as error:  # noqa: BLE001 (what is not the user's doing is raised again)
-        _fail(*_outside(error))
+        code = _STOPPED  # some libraries make an error of their own of an interruption
+        if not _interrupted:
+            _fail(*_told(error))
     if code == _STOPPED:  # which is also what typer makes of Ctrl-C inside a command
         _fail("Stopped. The same command goes on from here.", _STOPPED)
 
 
-def _outside(error: Exception) -> tuple[str, int]:
-    """Message and exit code for an error that is not Porism's own: the command line's, or the disk's.
+def _told(error: Exception) -> tuple[str, int]:
+    """Message and exit code for an error: Porism's own, the command line's, or the disk's.
 
     Raises:
-        Exception: the error itself, if it is neither: that is a defect, and its traceback is wanted.
+        Exception: the error itself, if it is none of these: that is a defect, and its traceback is wanted.
     """
+    if isinstance(error, PorismError):
+        return str(error), error.exit_code
     if hasattr(error, "format_message"):  # typer's usage errors
         return error.format_message(), 2
     number = getattr(error, "errno", None)
@@ -111,13 +117,16 @@ _DISK = {
 }
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
+    if code == _STOPPED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     console.notice(f"porism: {message}")
     sys.exit(code)
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
-    del signal_number, frame
+    del frame
+    _interrupted.append(signal_number)
     raise KeyboardInterrupt
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "write_text",
 ]
 
+_DEEPEST = 100
 _OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -64,11 +65,23 @@ def parse_json(text: str, place: str) -> Any:
         DataError: it is not JSON, or is nested too deeply.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if _depth(value) <= _DEEPEST:
+            return value
     except ValueError as error:
         raise DataError(f"{place}: not valid JSON ({error}). Mend or remove it.") from None
     except RecursionError:
-        raise DataError(f"{place}: the JSON is nested too deeply to be read. Mend or remove it.") from None
+        pass
+    raise DataError(f"{place}: expected JSON of at most {_DEEPEST} levels, found more. Mend or remove it.") from None
+
+
+def _depth(value: object) -> int:
+    """How many lists and objects stand within one another, counted no further than is allowed."""
+    depth, level = 0, [value]
+    while depth <= _DEEPEST and (nested := [item for item in level if isinstance(item, dict | list)]):
+        depth += 1
+        level = [inner for item in nested for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -10,6 +10,7 @@ import ast
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,7 +46,10 @@ def find(package: str, name: str, *attributes: str) -> Any:
         module = importlib.import_module(f"{package}.{part}")
     for attribute in attributes:
         if hasattr(module, attribute):
-            return getattr(module, attribute)
+            found = getattr(module, attribute)
+            if ":" in name and not callable(found):
+                raise RecipeError(f"{name!r}: expected a function or a class, got {found!r:.80}.")
+            return found
     where = name.rpartition(":")[0] or module.__name__
     raise RecipeError(f"{name!r}: {where} defines no {' or '.join(map(repr, attributes))}.")
 
@@ -75,7 +79,16 @@ def _import(place: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and place.startswith(error.name):
             raise RecipeError(f"{name!r}: there is no module {place!r} on the Python path.") from None
-        raise
+        raise _broken(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _broken(place: str, error: BaseException) -> RecipeError:
+    """What to say of outside code that cannot be imported: its own error, and the line."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(place)]
+    where = f"{place}, line {lines[-1]}" if lines else place
+    return RecipeError(f"{where}: this code of yours fails when it is imported: {type(error).__name__}: {error}")
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -90,5 +103,11 @@ def _from_file(path: Path) -> ModuleType:
         raise RecipeError(f"{path}: cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, Exception | SystemExit):
+            raise _broken(str(path), error) from error
+        raise
     return module

@@ -29,6 +29,7 @@ import pydantic
 import yaml
 
 from porism.errors import RecipeError, nearest
+from porism.files import read_text
 
 __all__ = [
     "Recipe",
@@ -110,16 +111,15 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: no such file, bad YAML, an unknown key, or a value of the wrong type.
     """
     file = Path(path).expanduser()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RecipeError(f"{file}: no such recipe. Shipped ones are in recipes/.") from None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise RecipeError(f"{file}: expected a YAML text file.") from None
+    if not file.exists():
+        raise RecipeError(f"{file}: no such recipe. Shipped ones are in recipes/.")
+    text = read_text(file)
     try:
         value = yaml.load(text, _Loader)  # noqa: S506  (a subclass of SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise RecipeError(f"{file}: the YAML is nested too deeply to be read.") from None
     if not isinstance(value, dict):
         raise RecipeError(f"{file}: expected a mapping with the keys name and stages, got {type(value).__name__}.")
     value = {**value, "stages": _stages(value.get("stages"), file)}
@@ -202,6 +202,8 @@ def scalar(text: str) -> Any:
         return yaml.load(text, _Loader)  # noqa: S506  (a subclass of SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError):
         return text
+    except RecursionError:
+        raise RecipeError(f"the value {text[:40]!r}… is nested too deeply to be read.") from None
 
 
 def build(kind: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -237,17 +239,24 @@ def settings_of(function: Callable[..., Any], base: type[S]) -> type[S]:
     A parameter that ``base`` has already keeps the definition in ``base``.
 
     Raises:
-        TypeError: a parameter has no annotation.
+        RecipeError: it is no function whose parameters have types that settings can have.
     """
     fields: dict[str, Any] = {}
     for parameter in _own_settings(function):
         if parameter.name in base.model_fields:
             continue
         if parameter.annotation is parameter.empty:
-            raise TypeError(f"{function.__module__}.{function.__name__}: parameter {parameter.name!r} has no type")
+            raise RecipeError(
+                f"{_label(function)}: the parameter {parameter.name!r} has no type, which a setting needs. "
+                f"Write one, such as '{parameter.name}: int'."
+            )
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)
-    made: type[S] = pydantic.create_model(base.__name__, __base__=base, __module__=base.__module__, **fields)
+    try:
+        made: type[S] = pydantic.create_model(base.__name__, __base__=base, __module__=base.__module__, **fields)
+    except (pydantic.errors.PydanticUserError, NameError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"{_label(function)}: its keyword-only parameters cannot be settings: {reason}") from None
     return made
 
 
@@ -258,5 +267,17 @@ def bind(function: Callable[..., R], settings: Settings) -> functools.partial[R]
 
 
 def _own_settings(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    try:
+        parameters = inspect.signature(function, eval_str=True).parameters.values()
+    except (TypeError, ValueError, NameError) as error:
+        raise RecipeError(
+            f"{_label(function)}: expected a function whose keyword-only parameters are settings with types ({error})."
+        ) from None
     return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _label(function: Callable[..., Any]) -> str:
+    """A function as a person looks for it: file and name."""
+    name = getattr(function, "__qualname__", repr(function))
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{name}" if code else name

@@ -93,3 +93,13 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="expected a run's folder"):
         report.write(tmp_path)
+    for text, complaint in (
+        ("[", "not valid JSON"),
+        ("3", "expected a list of folders"),
+        ('["1-compare"]', r"manifest\.json: no such file"),
+    ):
+        (tmp_path / "stages.json").write_text(text)
+        with pytest.raises(DataError, match=complaint):
+            report.write(tmp_path)
+    (tmp_path / "stages.json").write_text("[]")
+    assert "recipe.yaml is gone" in report.write(tmp_path).read_text()

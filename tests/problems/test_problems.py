@@ -133,9 +133,10 @@ def test_gsm8k_as_published(data: Path) -> None:
 def test_gsm8k_errors(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match=r"expected gsm8k_train\.jsonl"):
         list(gsm8k.load("train", path=str(tmp_path)))
-    (tmp_path / "train.jsonl").write_text('{"question": "?", "answer": "no mark"}\n')
-    with pytest.raises(DataError, match=r"train\.jsonl, line 1: .*####"):
-        list(gsm8k.load("train", path=str(tmp_path)))
+    for answer in ("no mark", "no number ####"):
+        (tmp_path / "train.jsonl").write_text(json.dumps({"question": "?", "answer": answer}))
+        with pytest.raises(DataError, match=r"train\.jsonl, line 1: .*####"):
+            list(gsm8k.load("train", path=str(tmp_path)))
 
 
 def test_files_in_both_layouts(tmp_path: Path) -> None:
@@ -151,6 +152,8 @@ def test_files_in_both_layouts(tmp_path: Path) -> None:
         ("b?", "2", "worked", ""),
     ]
     assert [p.id for p in a] == [p.id for p in b]
+    (tmp_path / "d.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
+    assert [p.id for p in file.load(path=str(tmp_path / "d.json"))] == [p.id for p in a]
     renamed = tmp_path / "c.json"
     renamed.write_text(json.dumps([{"q": "c?", "a": "3", "w": "3"}]))
     assert next(file.load(path=str(renamed), question="q", answer="a", solution="w")).solution == "3"
@@ -168,6 +171,19 @@ def test_files_in_both_layouts(tmp_path: Path) -> None:
         ("a.json", "[3]", "item 1: expected an object, got int"),
         ("a.json", "[", "not valid JSON"),
         ("a.jsonl", "", "gave no problem"),
+        (
+            "a.jsonl",
+            '{"question": "?", "answer": NaN}',
+            r"a\.jsonl, line 1: expected an answer under 'answer', got 'nan'",
+        ),
+        ("a.jsonl", '{"question": "?", "answer": "-Infinity"}', "expected an answer"),
+        ("a.jsonl", '{"question": "?", "answer": "so it is\\n####"}', "line 1: expected an answer"),
+        (
+            "a.jsonl",
+            '{"question": "\\ud800?", "answer": "1"}',
+            "line 1: the text under 'question' has half of a surrogate",
+        ),
+        (".", None, "found a folder"),
         ("gone.jsonl", None, "no such file"),
     ],
 )

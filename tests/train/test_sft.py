@@ -211,8 +211,16 @@ def test_long_and_empty_rows_are_kept_out_with_the_reason(tiny_model: Path, tmp_
     reasons = [row["reason"] for _, row in store.rows(tmp_path / "x" / "dropped.jsonl")]
     assert reasons[0].startswith("longer than max_length")
     assert reasons[1] == "empty completion"
-    with pytest.raises(DataError, match="none of 1 rows"):
-        train(tmp_path / "y", write(tmp_path / "e.jsonl", [attempt(0, text=" ")]), tiny_model)
+    bare = Example(prompt=[], completion=[])
+    half = attempt(0, text="half \ud800")
+    for record, complaint in (
+        (attempt(0, text=" "), "the first: empty completion. Mend the rows."),
+        (bare, "the first: empty prompt and completion. Mend the rows."),
+        (half, "half of a surrogate pair"),
+        (attempt(0, text="long " * 400), r"\d+ > 1024 tokens. Raise max_length."),
+    ):
+        with pytest.raises(DataError, match=f"none of 1 rows .*{complaint}"):
+            train(tmp_path / "y", write(tmp_path / "e.jsonl", [record]), tiny_model)
 
 
 def test_unfit_settings_are_one_clear_error(rows: str, tiny_model: Path, tmp_path: Path) -> None:

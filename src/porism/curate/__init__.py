@@ -60,7 +60,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     step: Callable[[Iterable[Record]], Iterator[tuple[Record, str]]] = recipe.bind(
         find(PARTS, part, "curate"), settings
     )
-    decisions = enumerate(step(chain.from_iterable(store.read(path) for path in settings.input)))
+    decisions = enumerate(_checked(part, step(chain.from_iterable(store.read(path) for path in settings.input))))
 
     def work(chunk: range) -> Iterator[store.Placed]:
         """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
@@ -81,6 +81,25 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     out.counts.update(_reasons(out))
     if not out.counts["records"]:
         raise DataError(f"curate {part} dropped all {total} records. See {out.dropped} for the reasons.")
+
+
+def _checked(part: str, found: object) -> Iterator[tuple[Record, str]]:
+    """What a step yields, as it comes.
+
+    Raises:
+        RecipeError: it is no record with a reason.
+    """
+    if not isinstance(found, Iterable):
+        raise RecipeError(f"curate {part}: expected curate(records, …) to yield (record, reason), got {found!r:.80}.")
+    for item in found:
+        if not (
+            isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Record) and isinstance(item[1], str)
+        ):
+            raise RecipeError(
+                f"curate {part}: expected curate(records, …) to yield (record, reason), the reason empty for what is "
+                f"kept, got {item!r:.120}."
+            )
+        yield item
 
 
 def _reasons(out: store.Output) -> Counter[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,10 +33,12 @@ def write(run: Path) -> Path:
         total_seconds=sum(manifest.seconds for _, manifest in done),
         comparisons=[_comparison(folder, done) for folder, _ in done if (folder / "comparison.json").is_file()],
         measurements=[
-            (folder.name, _json(folder / "metrics.json")) for folder, _ in done if (folder / "metrics.json").is_file()
+            (folder.name, store.load_json(folder / "metrics.json"))
+            for folder, _ in done
+            if (folder / "metrics.json").is_file()
         ],
         trainings=[_training(folder) for folder, _ in done if (folder / "metrics.jsonl").is_file()],
-        recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
+        recipe=store.read_text(run / "recipe.yaml") if (run / "recipe.yaml").is_file() else "",
     )
     target = run / "report.html"
     store.write_text(target, page)
@@ -48,15 +49,14 @@ def stages(run: Path) -> list[tuple[Path, store.Manifest]]:
     """The stages of a run that are done, in order, with their manifests; not what an earlier recipe left in the folder.
 
     Raises:
-        DataError: the folder holds no run.
+        DataError: the folder holds no run, or one of which a stage is gone or damaged.
     """
     if not (run / "stages.json").is_file():
         raise DataError(f"{run}: expected a run's folder with stages.json. Run a recipe first: porism run RECIPE")
-    return [(run / name, store.Manifest.load(run / name / "manifest.json")) for name in _json(run / "stages.json")]
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    names = store.load_json(run / "stages.json")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{run / 'stages.json'}: expected a list of folders. Give the recipe's command again.")
+    return [(run / name, store.Manifest.load(run / name / "manifest.json")) for name in names]
 
 
 def _stage(folder: Path, manifest: store.Manifest) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _stage(folder: Path, manifest: store.Manifest) -> dict[str, Any]:
 
 def _comparison(folder: Path, done: list[tuple[Path, store.Manifest]]) -> dict[str, Any]:
     """A comparison with its plots. The two sides' attempts are found by the hashes in the manifest."""
-    sets = _json(folder / "comparison.json")
+    sets = store.load_json(folder / "comparison.json")
     key = store.Manifest.load(folder / "manifest.json").key
     wanted = [digest for side in ("before", "after") for digest in key.references.get(side, [])]
     places = {manifest.outputs.get("records.jsonl"): other / "records.jsonl" for other, manifest in done}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ def show(folder: Path) -> None:
     """Print the table of an ``evaluate`` or ``compare`` stage on standard output; nothing for another stage."""
     for name, row in (("comparison.json", _compared), ("metrics.json", _measured)):
         if (folder / name).is_file():
-            value = json.loads((folder / name).read_text(encoding="utf-8"))
+            value = store.load_json(folder / name)
             _print([row(group, item) for group, item in value.items()])
             return
 

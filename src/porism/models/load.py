@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -170,7 +169,7 @@ def base_of(folder: Path) -> str:
     file = folder / "adapter_config.json"
     if not file.is_file():
         return ""
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = store.load_json(file)
     base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not base or not isinstance(base, str):
         raise ModelError(f"{file}: expected 'base_model_name_or_path', the model that the adapter was trained on.")

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from porism import console, recipe, store
-from porism.errors import DataError
+from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import Problem
 
@@ -59,7 +59,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     """
     load: Callable[..., Iterator[Problem]] = recipe.bind(find(PARTS, part, "load"), settings)
     try:
-        problems = load(settings.split)
+        problems = _checked(part, load(settings.split))
         if settings.shuffle is not None:
             everything = list(problems)
             random.Random(settings.shuffle).shuffle(everything)
@@ -73,6 +73,23 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     if not chosen and not settings.optional:
         raise DataError("the source gave no problem. Check the split and the limit.")
     out.write(map(store.Placed, range(len(chosen)), chosen))
+
+
+def _checked(part: str, found: object) -> Iterator[Problem]:
+    """What a source gives, as it comes.
+
+    Raises:
+        RecipeError: it is no problem.
+    """
+    if not isinstance(found, Iterable):
+        raise RecipeError(f"problems {part}: expected load(split, …) to yield Problem records, got {found!r:.80}.")
+    for item in found:
+        if not isinstance(item, Problem) or not isinstance(item.question, str) or not isinstance(item.answer, str):
+            raise RecipeError(
+                f"problems {part}: expected load(split, …) to yield Problem records with question and answer as texts, "
+                f"got {item!r:.120}."
+            )
+        yield item
 
 
 def _named(problem: Problem, name: str) -> Problem:

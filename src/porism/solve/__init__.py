@@ -14,7 +14,7 @@ from pydantic import Field
 
 from porism import recipe, store, strategies
 from porism.engines import Engine, Reply, Request, Sampling
-from porism.errors import DataError
+from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
@@ -88,7 +88,8 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     with Grading(settings, grade_all) as grading, _OnDemand(settings, out) as engine:
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
-            tries = solve([problems[at] for at in places], engine, sampling)
+            chosen = [problems[at] for at in places]
+            tries = strategies.check(part, chosen, solve(chosen, engine, sampling))
             placed = [
                 (at * settings.samples + number, attempt)
                 for at, attempts in zip(places, tries, strict=True)
@@ -126,7 +127,14 @@ class _OnDemand:
         return self._started().model
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        return self._started().generate(requests)
+        replies = self._started().generate(requests)
+        found = [len(reply.samples) for reply in replies if isinstance(reply, Reply)]
+        if found != [request.n for request in requests]:
+            raise RecipeError(
+                f"engine {self._settings.engine}: expected a Reply to each of {len(requests)} requests, in order, with "
+                f"the number of samples that it asks for, got {replies!r:.120}."
+            )
+        return replies
 
     def close(self) -> None:
         if self._engine:
@@ -146,5 +154,12 @@ class _OnDemand:
                 for name, choose in (("dtype", choose_dtype), ("threads", choose_threads))
                 if name in start.keywords
             }
-            self._engine = start(self._settings.model, **fixed)
+            engine = start(self._settings.model, **fixed)
+            lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
+            if lacking:
+                raise RecipeError(
+                    f"engine {self._settings.engine}: expected start(model, …) to return an engine, got "
+                    f"{engine!r:.80}, which lacks {', '.join(lacking)}."
+                )
+            self._engine = engine
         return self._engine
