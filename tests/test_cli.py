@@ -121,6 +121,13 @@ def test_stages_work_on_each_others_files(tmp_path: Path) -> None:
             "bad.jsonl, line 2: not valid JSON",
         ),
         (["train", "sft", "--input", "gone.jsonl", "--output", "x", "--model", "nope"], "gone.jsonl"),
+        (
+            ["solve", "--input", "p", "--engine", "scripted", "--batch-size", "3", "--output", "x"],
+            "'batch_size' is a setting of the engine 'local', and the engine is 'scripted'",
+        ),
+        (["solve", "--input", "p", "--engine", "nope", "--output", "x"], "no engine is called 'nope'"),
+        (["solve", "few_shot", "--input", "p", "--shots", "40", "--output", "x"], "expected at least 40 examples"),
+        ([*PROCEDURAL[:3], "{}", "--output", "x"], "tasks: expected at least one task"),
         (["run", "gone.yaml"], "no such recipe"),
         (["report", "."], "expected a run's folder"),
         (["pull", "nope"], "no model 'nope'"),

@@ -10,7 +10,6 @@ from porism import find, pipeline
 from porism.errors import RecipeError
 from porism.records import to_row
 
-
 EMPTY_ENGINE = """
 class own:
     def __init__(self, model): self.model = model

@@ -222,6 +222,19 @@ def test_stages_are_checked_before_the_first_one_runs(recipe_file: Path, tmp_pat
         ("after.temperature=hot", "temperature: "),
         ("after.engine=locall", "Did you mean 'local'"),
         ("heldout.path=gone.json", "no such file: gone.json"),
+        ("after.model=before", "the stage 'before' makes no model"),
+        ("after.input=before", "expected problems, but the stage 'before' makes attempts"),
+        ("train.input=practice", "expected attempts or examples, but the stage 'practice' makes problems"),
+        ("evaluate.input=train", "expected attempts, but the stage 'train' makes examples"),
+        ("curate-correct.input=practice", "expected attempts, but the stage 'practice' makes problems"),
+        ("compare.after=evaluate", "the stage 'evaluate' makes no records"),
+        ("train.input=[solve-worked, curate-dedup, heldout]", "'heldout' makes problems"),
+        ("train.batch_size=5", "not a multiple"),
+        ("train.report_to=[swanlab]", "pip install swanlab"),
+        ("train.seed=-1", "seed: input should be greater than or equal to 0"),
+        ("seed=4294967296", "seed: input should be less than 4294967296"),
+        ("practice.tasks={}", "tasks: expected at least one task"),
+        ("after.script=x.json", "'script' is a setting of the engine 'scripted', and the engine is 'local'"),
     ):
         with pytest.raises(UserError, match=complaint):
             pipeline.run(recipe_file, [override], runs=tmp_path / "runs")

@@ -95,13 +95,27 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, PorismError):
         return str(error), error.exit_code
     if hasattr(error, "format_message"):  # typer's usage errors
-        return error.format_message(), 2
+        return _of_another_engine(error) or error.format_message(), 2
     number = getattr(error, "errno", None)
     if "No space left on device" in str(error):  # safetensors wraps it in an exception of its own
         number = errno.ENOSPC
     if number not in _DISK:
         raise error
     return f"{getattr(error, 'filename', None) or 'writing'}: {_DISK[number]} What is finished stays.", 2
+
+
+def _of_another_engine(error: Exception) -> str:
+    """What to say of an unknown option that another engine has."""
+    option, arguments = getattr(error, "option_name", ""), _as_flags(sys.argv[1:])
+    if option and arguments[0] == "solve":
+        from porism import pipeline
+
+        name = option.lstrip("-").replace("-", "_")
+        try:
+            pipeline.settings_class("solve", arguments[1], {**_engine_of(arguments), name: None})
+        except RecipeError as known:
+            return str(known)
+    return ""
 
 
 _DISK = {

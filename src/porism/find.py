@@ -19,6 +19,15 @@ from porism.errors import RecipeError, nearest
 
 __all__ = ["find", "names", "summary"]
 
+_NOUNS = {
+    "porism.curate": "curation step",
+    "porism.engines": "engine",
+    "porism.graders": "grader",
+    "porism.problems": "source of problems",
+    "porism.strategies": "strategy",
+    "porism.train": "training method",
+}
+
 
 def find(package: str, name: str, *attributes: str) -> Any:
     """An object of the part ``name`` of a package, or the outside object that ``name`` spells out.
@@ -39,8 +48,9 @@ def find(package: str, name: str, *attributes: str) -> Any:
         known = names(package)
         part = name.replace("-", "_")
         if part not in known:
+            noun = _NOUNS.get(package, "part")
             raise RecipeError(
-                f"no {package.rpartition('.')[2]} is called {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
+                f"no {noun} is called {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
                 "Outside code is reached as 'package.module:name' or 'path/file.py:name'."
             )
         module = importlib.import_module(f"{package}.{part}")

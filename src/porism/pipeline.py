@@ -22,6 +22,7 @@ from porism import __version__, console, recipe, store
 from porism.errors import DataError, RecipeError, StorageError, nearest
 from porism.models.load import base_of
 from porism.models.pull import verify
+from porism.records import Record
 
 __all__ = [
     "VERBS",
@@ -47,6 +48,8 @@ VERBS = {
     "compare": "porism.evaluate.compare",
 }
 """Verb → its module."""
+
+_Made = tuple[type[Record], ...] | None
 
 _REFERENCES = ("input", "before", "after", "against", "model")
 """Settings that name files or models. In a recipe they may name an earlier stage."""
@@ -103,6 +106,9 @@ def prepare(verb: str, part: str, values: Mapping[str, Any], where: str = "", na
     if part and not parts_package(verb):
         raise RecipeError(f"{where or verb}: {verb} has no parts, got {part!r}.")
     settings = recipe.build(settings_class(verb, part, values), values, f"{where} ({label})" if where else label)
+    check = getattr(importlib.import_module(VERBS[verb]), "check", None)
+    if check:
+        check(part, settings)
     return Stage(verb, part, name or label.replace(" ", "-"), settings)
 
 
@@ -265,6 +271,7 @@ def resolved(plan: recipe.Recipe, stages: Sequence[Stage]) -> str:
 def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
     """Check every stage, and every name of another stage in it, before the first one runs."""
     stages: list[Stage] = []
+    made: list[_Made] = []
     for entry in plan.stages:
         where = f"{path}, stage {entry.name!r}"
         if entry.verb not in VERBS:
@@ -278,8 +285,53 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
             if name == "model" and target == value and getattr(stage.settings, "engine", "local") == "local":
                 verify(value)
         _check_file(stage.settings, where)
+        made.append(_flow(stage, stages, made, where))
         stages.append(stage)
     return stages
+
+
+def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: str) -> _Made:
+    """Check that the stages which a stage names make what it reads.
+
+    Args:
+        stage: the stage.
+        earlier: the stages before it.
+        made: the classes of the records that each of those makes; None where that is not known.
+        where: what the stage stands in, for messages.
+
+    Returns:
+        The classes of the records that it makes.
+
+    Raises:
+        RecipeError: a stage that it names makes no model, no records, or records of another class.
+    """
+    passed: list[_Made] = []
+    for name, value in _references(stage.settings):
+        labels = [(other.name, other.verb) for other in earlier]
+        if not any(value in label for label in labels):
+            passed += [None] if name == "input" else []
+            continue
+        number = recipe.number_of(value, labels, f"{where}: {name}")
+        found, reads = made[number], stage.settings.reads if name != "against" else ()
+        if name == "model":
+            if earlier[number].verb != "train":
+                raise RecipeError(f"{where}: model: the stage {value!r} makes no model; only 'train' does.")
+            continue
+        if found == ():
+            raise RecipeError(f"{where}: {name}: the stage {value!r} makes no records that another stage could read.")
+        if found and reads and not set(found) <= set(reads):
+            raise RecipeError(
+                f"{where}: {name}: expected {_plural(reads)}, but the stage {value!r} makes {_plural(found)}. "
+                "Name another stage."
+            )
+        passed += [found] if name == "input" else []
+    if stage.verb != "curate":
+        return stage.settings.makes
+    return None if None in passed else tuple({kind for one in passed for kind in one or ()})
+
+
+def _plural(kinds: Sequence[type]) -> str:
+    return " or ".join(f"{kind.__name__.lower()}s" for kind in kinds)
 
 
 def _with_defaults(plan: recipe.Recipe, entry: recipe.StageEntry, earlier: Sequence[Stage]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ import yaml
 
 from porism.errors import RecipeError, nearest
 from porism.files import read_text
+from porism.records import Record
 
 __all__ = [
     "Recipe",
@@ -50,6 +51,11 @@ class Settings(pydantic.BaseModel):
     """Base of every group of settings: typed strictly, no unknown keys, no change after it is made."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    reads: ClassVar[tuple[type[Record], ...]] = ()
+    """Classes of the records that the stage can use; any if there is none."""
+    makes: ClassVar[tuple[type[Record], ...] | None] = None
+    """Classes of the records that it writes; None where that depends on what it reads, or is not known."""
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     """Settings that cannot change the records; a stage is not redone when they change."""
@@ -230,6 +236,8 @@ def _complaint(kind: type[Settings], item: Mapping[str, Any], where: str) -> str
         return f"{where}: unknown setting {path!r}.{nearest(path, known)} Known: {', '.join(known)}."
     if item["type"] == "missing":
         return f"{where}: the setting {path!r} is required."
+    if item["type"] == "value_error":  # a check of ours, which says all
+        return f"{where}: {f'{path}: ' if path else ''}{item['msg'].removeprefix('Value error, ')}"
     return f"{where}: {path}: {item['msg'][0].lower()}{item['msg'][1:]}, got {item['input']!r}."
 
 

@@ -103,3 +103,19 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
             report.write(tmp_path)
     (tmp_path / "stages.json").write_text("[]")
     assert "recipe.yaml is gone" in report.write(tmp_path).read_text()
+
+
+def test_rare_statuses_have_a_column_where_they_occur(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from porism.evaluate import tables
+
+    def shown(name: str, *statuses: Status) -> str:
+        rows = [tried(n, status, problem=problem(n, set=f"s{n}")) for n, status in enumerate(statuses)]
+        values = {"input": [write(tmp_path / f"{name}.jsonl", rows)]}
+        pipeline.execute(pipeline.prepare("evaluate", "", values), tmp_path / name)
+        tables.show(tmp_path / name)
+        return capsys.readouterr().out
+
+    assert "gold_unparsed" not in shown("plain", C, W)
+    lines = shown("rare", C, Status.GOLD_UNPARSED, Status.TIMEOUT).splitlines()
+    assert lines[0].split()[-3:] == ["truncated", "timeout", "gold_unparsed"]
+    assert [line.split()[-2:] for line in lines[1:]] == [["0", "0"], ["0", "1"], ["1", "0"]]

@@ -106,6 +106,8 @@ def test_the_same_seed_makes_the_same_problems() -> None:
         ({"chain_sum": {"terms": 3}}, "train", RecipeError, "chain_sum: its generator refuses"),
         ({"gsm_symbolic": {"templates": [100]}}, "train", RecipeError, "no template 100"),
         ({"gsm_symbolic": {"n": 1}}, "train", RecipeError, "unknown parameter 'n'"),
+        ({"chain_sum": {"seed": 1}}, "train", RecipeError, "'seed' is no parameter of a task here. Use 'seed' beside"),
+        ({"chain_sum": {"size": 1}}, "train", RecipeError, "Use 'count'"),
         ({"chain_sum": {}}, "dev", RecipeError, "Known: train, validation, test"),
         ({"word_sorting": {}}, "train", DataError, "is not a number"),
         (

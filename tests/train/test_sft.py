@@ -226,6 +226,7 @@ def test_long_and_empty_rows_are_kept_out_with_the_reason(tiny_model: Path, tmp_
 def test_unfit_settings_are_one_clear_error(rows: str, tiny_model: Path, tmp_path: Path) -> None:
     for settings, error, complaint in (
         ({"batch_size": 3}, RecipeError, "not a multiple"),
+        ({"method": "lora", "train_layers": 2}, RecipeError, "exclude each other"),
         ({"train_layers": 9}, RecipeError, "2 layers, got 9"),
         ({"method": "lora", "lora_targets": ["nothing"]}, ModelError, "nothing"),
         ({"report_to": ["wandbb"]}, RecipeError, "unknown logger"),

@@ -1,7 +1,8 @@
 """Curation: each step keeps or drops records, and says why it dropped one.
 
 A step is a module with ``curate(records, *, …) -> Iterator[tuple[Record, str]]``: every record that came in, in order,
-with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings.
+with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings;
+one that takes some classes of records only has ``READS``, a tuple of these.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
         RecipeError: no such step.
     """
     del values
-    return recipe.settings_of(find(PARTS, part, "curate"), Settings)
+    step = find(PARTS, part, "curate")
+    found = recipe.settings_of(step, Settings)
+    found.reads = getattr(sys.modules.get(step.__module__), "READS", ())
+    return found
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:

@@ -28,6 +28,8 @@ PARTS = "porism.problems"
 class Settings(recipe.Settings):
     """Settings of every ``porism problems SOURCE``."""
 
+    makes = (Problem,)
+
     split: Annotated[str, Field(description="train or test, as the source names them")] = "train"
     limit: Annotated[int | None, Field(description="take at most this many", ge=1)] = None
     shuffle: Annotated[recipe.Seed | None, Field(description="shuffle with this seed before the limit")] = None

@@ -15,11 +15,12 @@ from pydantic import Field
 from porism import recipe, store, strategies
 from porism.engines import Engine, Reply, Request, Sampling
 from porism.errors import DataError, RecipeError
-from porism.find import find
+from porism.find import find, names
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
 from porism.models.machine import choose_dtype, choose_threads
-from porism.records import Problem
+from porism.prompts import messages
+from porism.records import Attempt, Problem
 
 __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
@@ -29,6 +30,9 @@ DEFAULT_PART = "direct"
 
 class Settings(GradingSettings):
     """Settings of every ``porism solve STRATEGY``."""
+
+    reads = (Problem,)
+    makes = (Attempt,)
 
     input: Annotated[list[str], Field(description="problem records: files or stage folders")]
     model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
@@ -49,8 +53,29 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
     Raises:
         RecipeError: no such strategy or engine.
     """
+    chosen = str(values.get("engine", Settings.model_fields["engine"].default))
     own = recipe.settings_of(strategies.function(part), Settings)
-    return recipe.settings_of(_engine(str(values.get("engine", Settings.model_fields["engine"].default))), own)
+    found = recipe.settings_of(_engine(chosen), own)
+    unknown = [name for name in values if name not in found.model_fields]
+    for other in names("porism.engines") if unknown else ():
+        foreign = [name for name in unknown if name in recipe.settings_of(_engine(other), recipe.Settings).model_fields]
+        if foreign:
+            raise RecipeError(
+                f"solve {part}: {foreign[0]!r} is a setting of the engine {other!r}, and the engine is {chosen!r}. "
+                f"Leave it out, or set engine to {other}."
+            )
+    return found
+
+
+def check(part: str, settings: Settings) -> None:
+    """Find before anything runs that there are fewer worked examples than shots.
+
+    Raises:
+        RecipeError: see :func:`porism.prompts.messages.shots`.
+    """
+    examples, shots = getattr(settings, "examples", ""), getattr(settings, "shots", 0)
+    if examples and shots and ":" not in part:
+        messages.shots(examples, shots)
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:

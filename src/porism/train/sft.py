@@ -12,15 +12,16 @@ import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from porism import recipe, store
 from porism.errors import MissingExtra, ModelError, RecipeError, StorageError
 from porism.models.load import Loaded, base_of, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.models.pull import WHEELS, locate
+from porism.records import Attempt, Example
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,9 @@ LOGGERS = ("tensorboard", "wandb", "mlflow", "trackio", "swanlab")
 
 class Settings(recipe.Settings):
     """Settings of ``porism train sft``."""
+
+    reads = (Attempt, Example)
+    makes = (Example,)
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"report_to", "checkpoint_every"})
 
@@ -74,6 +78,31 @@ class Settings(recipe.Settings):
     checkpoint_every: Annotated[int, Field(description="steps between checkpoints; 0 for a tenth of the run", ge=0)] = 0
     report_to: Annotated[list[str], Field(description=f"loggers of transformers: {', '.join(LOGGERS)}")] = []
 
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        """Find before anything runs what does not go together, and loggers that are not there.
+
+        Raises:
+            ValueError: settings exclude one another, or a logger is unknown.
+            MissingExtra: a logger is not installed.
+        """
+        if self.batch_size % self.micro_batch_size and self.micro_batch_size < self.batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}. "
+                "Choose one that divides it."
+            )
+        if self.method == "lora" and self.train_layers:
+            raise ValueError(
+                f"method lora and train_layers {self.train_layers} exclude each other: train_layers chooses among all "
+                "weights. Leave one out; lora_targets chooses the layers that get adapters."
+            )
+        for name in self.report_to:
+            if name not in LOGGERS:
+                raise ValueError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
+            if importlib.util.find_spec(name) is None:
+                raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
+        return self
+
 
 def run(settings: Settings, out: store.Output) -> None:
     """Train, and write model, metrics and card.
@@ -81,7 +110,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    _check(settings, out)
+    _check(out)
     import transformers
 
     from porism.train import _card, _packing, _rows, _trainer
@@ -134,19 +163,9 @@ def _loss(model: torch.nn.Module, batch: dict[str, Any], count: Any) -> torch.Te
     return cross_entropy(logits_N_V, targets_N, count)
 
 
-def _check(settings: Settings, out: store.Output) -> None:
+def _check(out: store.Output) -> None:
     if not out.alone:
         raise StorageError(f"{out.target}: expected a folder for the trained model, not a .jsonl file.")
-    if settings.batch_size % settings.micro_batch_size and settings.micro_batch_size < settings.batch_size:
-        raise RecipeError(
-            f"batch_size {settings.batch_size} is not a multiple of micro_batch_size {settings.micro_batch_size}. "
-            "Choose one that divides it."
-        )
-    for name in settings.report_to:
-        if name not in LOGGERS:
-            raise RecipeError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
-        if importlib.util.find_spec(name) is None:
-            raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
 
 
 def _store_rows(rows: list[Row], out: store.Output) -> None:
