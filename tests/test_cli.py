@@ -71,7 +71,30 @@ def test_the_default_parts_are_the_verbs_own() -> None:
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = porism(*command, "--help")
     assert done.returncode == 0, done.stderr
-    assert "Example: porism" in done.stdout
+    assert f"Example: porism {command[0]}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("problems file", "Example: porism problems file --path"),
+        ("problems procedural", "Example: porism problems procedural --tasks"),
+        ("curate overlap", "--against test.jsonl"),
+        ("train sft", "where to write: a folder (required)"),
+        ("evaluate", "where to write: a folder (required)"),
+        ("solve direct", "where to write: a folder, or a .jsonl file"),
+    ],
+)
+def test_help_fits_the_part(command: str, shown: str) -> None:
+    assert shown in " ".join(porism(*command.split(), "--help").stdout.split())
+
+
+def test_examples_are_of_parts_that_are_there() -> None:
+    from porism import cli, find, pipeline
+
+    for label in cli._EXAMPLES:
+        verb, part = label.split()
+        assert part in find.names(pipeline.parts_package(verb))
 
 
 def test_version() -> None:

@@ -61,6 +61,20 @@ _STAGES = {
 }
 """Verb → help, what its parts are called, an example. Kept here so that ``--help`` imports no verb."""
 
+_EXAMPLES = {
+    "problems file": "porism problems file --path mine.jsonl --output problems.jsonl",
+    "problems procedural": "porism problems procedural --tasks '{chain_sum: {count: 20}}' --output sums.jsonl",
+    "solve direct": "porism solve direct --input test.jsonl --output runs/direct",
+    "solve few_shot": "porism solve few-shot --input test.jsonl --shots 2 --output runs/few-shot",
+    "solve worked": "porism solve worked --input train.jsonl --output runs/worked",
+    "curate dedup": "porism curate dedup --input kept.jsonl --output unique.jsonl",
+    "curate overlap": "porism curate overlap --input kept.jsonl --against test.jsonl --output train.jsonl",
+}
+"""Examples of parts that their verb's does not show."""
+
+_FOLDERS = ("train", "evaluate", "compare")
+"""Verbs that write to a folder only."""
+
 _STOPPED = 130
 _interrupted: list[int] = []
 """The signals that asked this process to stop."""
@@ -224,7 +238,7 @@ def _add_parts(group: typer.Typer, verb: str, example: str, wanted: str) -> None
     wanted = wanted.replace("-", "_") if ":" not in wanted else wanted
     for part in known:
         text = find.summary(package, part)
-        group.command(part.replace("_", "-"), help=text, epilog=f"Example: {example}")(
+        group.command(part.replace("_", "-"), help=text, epilog=f"Example: {_EXAMPLES.get(f'{verb} {part}', example)}")(
             _command(verb, part) if part == wanted else _unused
         )
     if ":" in wanted:
@@ -252,7 +266,8 @@ def _command(verb: str, part: str) -> Callable[..., None]:
             tables.show(Path(output))
 
     parameters = [_parameter(name, field.annotation, _help(field)) for name, field in fields.items()]
-    parameters.append(_parameter("output", str, "where to write: a folder, or a .jsonl file", required=True))
+    place = "a folder" if verb in _FOLDERS else "a folder, or a .jsonl file"
+    parameters.append(_parameter("output", str, f"where to write: {place} (required)", required=True))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
@@ -367,7 +382,7 @@ def _export(
 ) -> None:
     """Write a model as plain safetensors, its adapter merged in.
 
-    Example: porism export runs/quickstart/6-train-sft/model --to models/mine
+    Example: porism export runs/quickstart/10-train-sft/model --to models/mine
     """
     from porism.models.load import merge
 

@@ -1,7 +1,8 @@
 """A recipe's stages in order, each skipped, resumed or run. Function calls; no workflow engine.
 
 Every verb is a module with ``settings(part, values)``, ``inputs(part, settings)`` (name → hash of all that it
-reads) and ``run(part, settings, out)``.
+reads) and ``run(part, settings, out)``. It may have ``check(part, settings)``, for mistakes that can be found before
+anything runs.
 :func:`prepare` checks a stage's settings, :func:`execute` runs it, :func:`run` does both for a whole recipe.
 """
 

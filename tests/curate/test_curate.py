@@ -94,6 +94,13 @@ def test_a_changed_test_set_makes_the_check_run_again(tmp_path: Path) -> None:
         run("overlap", tmp_path / "out", rows, against=[test])
 
 
+def test_what_was_dropped_is_counted_once(tmp_path: Path) -> None:
+    given = write(tmp_path / "a.jsonl", [attempt(0), attempt(1, Status.WRONG)])
+    manifest = run("correct", tmp_path / "out", given)
+    assert manifest.counts == {"dropped": 1, "dropped: wrong": 1, "records": 1}
+    assert manifest.counted == "1 dropped: wrong, 1 records"
+
+
 @pytest.mark.parametrize(
     ("body", "count"),
     [("yield from [(r, '') for r in list(records)[1:]]", 3), ("for r in records: yield r, ''; yield r, 'again'", 8)],

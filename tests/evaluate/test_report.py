@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from conftest import attempt, problem
-from porism import pipeline
+from porism import pipeline, store
 from porism.errors import DataError
 from porism.evaluate import load, measure
 from porism.evaluate.compare import compare
@@ -119,3 +119,26 @@ def test_rare_statuses_have_a_column_where_they_occur(tmp_path: Path, capsys: py
     lines = shown("rare", C, Status.GOLD_UNPARSED, Status.TIMEOUT).splitlines()
     assert lines[0].split()[-3:] == ["truncated", "timeout", "gold_unparsed"]
     assert [line.split()[-2:] for line in lines[1:]] == [["0", "0"], ["0", "1"], ["1", "0"]]
+
+
+def test_the_machine_is_said_once_and_what_differs_by_stage() -> None:
+    from porism.evaluate import report
+
+    usual = {"torch": "2.13", "threads": 2}
+    made = [store.Manifest(store.Key("solve"), environment=usual) for _ in range(3)]
+    made[1].environment = {**usual, "threads": 1, "dtype": "float32"}
+    machine = report._machine(made)
+    assert report._listed(machine) == "torch 2.13, threads 2"
+    rows = [report._stage(Path("1-solve"), manifest, machine)["machine"] for manifest in made]
+    assert rows == ["", "threads 1, dtype float32", ""]
+
+
+def test_counts_and_steps_have_whole_ticks() -> None:
+    import re
+
+    from porism.evaluate import plots
+
+    for plot in (plots.curve([1, 2], [0.5, 0.25], "loss"), plots.token_counts([1, 2, 2], [2, 1, 1])):
+        ticks = re.findall(r'<g id="xtick_\d+">.*?<text[^>]*>([^<]+)</text>', plot, re.DOTALL)
+        assert ticks
+        assert all(re.fullmatch(r"[−\d]+", tick) for tick in ticks), ticks

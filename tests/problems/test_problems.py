@@ -218,6 +218,7 @@ def test_an_optional_source_may_be_missing(tmp_path: Path) -> None:
     values = {"path": str(tmp_path), "optional": True}
     manifest = pipeline.execute(pipeline.prepare("problems", "gsm8k", values), tmp_path / "out")
     assert manifest.counts["records"] == 0
+    assert manifest.counted == "no records"
     assert (tmp_path / "out" / "records.jsonl").read_text() == ""
     (tmp_path / "train.jsonl").write_text('{"question": "?", "answer": "#### 3"}\n')
     manifest = pipeline.execute(pipeline.prepare("problems", "gsm8k", values), tmp_path / "out")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +24,7 @@ def write(run: Path) -> Path:
     import jinja2
 
     done = stages(run)
+    machine = _machine([manifest for _, manifest in done])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -29,7 +32,8 @@ def write(run: Path) -> Path:
     page = environment.get_template("report.html.j2").render(
         name=run.resolve().name,
         version=__version__,
-        stages=[_stage(folder, manifest) for folder, manifest in done],
+        machine=_listed(machine),
+        stages=[_stage(folder, manifest, machine) for folder, manifest in done],
         total_seconds=sum(manifest.seconds for _, manifest in done),
         comparisons=[_comparison(folder, done) for folder, _ in done if (folder / "comparison.json").is_file()],
         measurements=[
@@ -59,15 +63,26 @@ def stages(run: Path) -> list[tuple[Path, store.Manifest]]:
     return [(run / name, store.Manifest.load(run / name / "manifest.json")) for name in names]
 
 
-def _stage(folder: Path, manifest: store.Manifest) -> dict[str, Any]:
-    environment = ", ".join(f"{name} {value}" for name, value in manifest.environment.items())
+def _machine(manifests: Sequence[store.Manifest]) -> dict[str, Any]:
+    """What most stages ran on: of each property the commonest value, if more than half of the stages have it."""
+    counted = Counter((name, str(value)) for manifest in manifests for name, value in manifest.environment.items())
+    return {name: value for (name, value), count in counted.items() if 2 * count > len(manifests)}
+
+
+def _listed(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
+
+
+def _stage(folder: Path, manifest: store.Manifest, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the table of stages; of its machine only what differs from the others'."""
+    own = {name: value for name, value in manifest.environment.items() if machine.get(name) != str(value)}
     return {
         "folder": folder.name,
         "status": manifest.status,
         "seconds": manifest.seconds,
         "memory_gb": manifest.peak_memory_mb / 1024,
         "counts": manifest.counted,
-        "environment": environment,
+        "machine": _listed(own),
     }
 
 
