@@ -95,8 +95,8 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             place = f"{path}, line {number}"
-            text = _decoded(line, place)
-            if not text.strip():
+            text = _decoded(line, place).strip()
+            if not text:
                 continue
             row = parse_json(text, place)
             if not isinstance(row, dict):

@@ -223,3 +223,12 @@ def test_an_optional_source_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"question": "?", "answer": "#### 3"}\n')
     manifest = pipeline.execute(pipeline.prepare("problems", "gsm8k", values), tmp_path / "out")
     assert manifest.counts["records"] == 1, "a file that turns up later is noticed"
+
+
+def test_the_tasks_that_the_page_names_work_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
+    named = re.search(r"these (\d+) give numbers with their default parameters: (.*?)\.", page, re.DOTALL)
+    tasks = re.findall(r"`(\w+)`", named.group(2))  # type: ignore[union-attr]
+    assert len(tasks) == int(named.group(1))  # type: ignore[union-attr]
+    for task in tasks:
+        assert len(list(procedural.load("train", tasks={task: {"count": 2}}))) == 2
