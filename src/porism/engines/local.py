@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import Field
 
 from porism.engines import Reply, Request, Sample, Sampling
+from porism.errors import RecipeError
 from porism.models.load import Loaded, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.prompts.render import encode
@@ -59,21 +60,17 @@ class Local:
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer every request, in order; one that does not fit the model's context gets an error, not an answer."""
-        prompts = [encode(self._tokenizer, request.messages) for request in requests]
-        rows = [
-            _Row(index, sample, ids)
-            for index, (request, ids) in enumerate(zip(requests, prompts, strict=True))
-            for sample in range(request.n)
-        ]
+        prompts: list[list[int]] = []
+        fitting: list[_Row] = []
         samples: dict[tuple[int, int], Sample] = {}
-        fitting = []
-        for row in rows:
-            limit = self._context - requests[row.request].sampling.max_tokens
-            if len(row.ids) > limit:
-                reason = f"the prompt has {len(row.ids)} tokens, but the context and max_tokens leave room for {limit}"
-                samples[row.request, row.sample] = Sample(text="", finish="error", error=reason)
+        for index, request in enumerate(requests):
+            ids, reason = self._encoded(request)
+            prompts.append(ids)
+            if reason:
+                failed = Sample(text="", finish="error", error=reason)
+                samples.update({(index, number): failed for number in range(request.n)})
             else:
-                fitting.append(row)
+                fitting += [_Row(index, number, ids) for number in range(request.n)]
         for sampling, batch in self._plan(requests, fitting):
             answers = self._run(sampling, batch, [requests[row.request].seed for row in batch])
             samples.update({(row.request, row.sample): answer for row, answer in zip(batch, answers, strict=True)})
@@ -81,6 +78,27 @@ class Local:
             Reply(samples=tuple(samples[index, i] for i in range(request.n)), prompt_tokens=len(ids))
             for index, (request, ids) in enumerate(zip(requests, prompts, strict=True))
         ]
+
+    def _encoded(self, request: Request) -> tuple[list[int], str]:
+        """The prompt's token ids, and why it cannot be answered, if it cannot.
+
+        Raises:
+            RecipeError: no prompt at all can be answered with these settings.
+        """
+        most = request.sampling.max_tokens
+        if most >= self._context:
+            raise RecipeError(
+                f"max_tokens: expected fewer than the {self._context} tokens that the model's context holds, prompt "
+                f"and answer together, got {most}. Lower it."
+            )
+        try:
+            ids = encode(self._tokenizer, request.messages)
+        except (TypeError, UnicodeEncodeError) as error:  # half of a surrogate pair
+            return [], f"the prompt cannot be tokenised: {error}"
+        limit = self._context - most
+        if len(ids) > limit:
+            return ids, f"the prompt has {len(ids)} tokens, but the context and max_tokens leave room for {limit}"
+        return ids, ""
 
     def close(self) -> None:
         """Drop the model."""
