@@ -70,7 +70,7 @@ def test_an_unreadable_reference_is_told_apart() -> None:
 
 
 def test_profiles_choose_the_rules() -> None:
-    text = "#### 3 is the answer; then 4"
+    text = "#### 3\nThen 4 follows"
     assert check(gold="3", text=text, profile="auto").correct
     assert check(gold="4", text=text, profile="last").correct
     assert check(gold="3", text=text, profile="strict").correct

@@ -110,7 +110,7 @@ _CORRECTS = re.compile(
 _DENIES = re.compile(
     r"(?:\b(?:is|are|was|be|it['’]s)\s+not|n['’]t|\bnot|\b(?:can['’]?t|cannot)(?:\s+\w+)?\s+be|不是|并非)"
     r"\s*(?:equal to\s*)?[$\\(]*(?:boxed\s?\{)?"
-    r"[-−–]?\d[\d.,]*|[-−–]?\d[\d.,]*\s*(?:is\s+not\s+the|とは違|ではな|じゃな)",
+    r"[-−–]?\d[\d.,]*|(?<![\d.,])[-−–]?\d[\d.,]{0,30}\s{0,3}(?:is\s+not\s+the|とは違|ではな|じゃな)",
     re.IGNORECASE,
 )
 _REST = 200
