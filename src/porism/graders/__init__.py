@@ -199,6 +199,8 @@ def _by_outside_code(grader: Callable[..., Any], attempt: Attempt, profile: str)
 
 
 def _labelled(verdict: Verdict, kind: str, profile: str) -> Verdict:
+    if verdict.grader == kind and verdict.profile == profile:
+        return verdict
     return Verdict(
         status=verdict.status,
         answer=verdict.answer,

@@ -113,6 +113,7 @@ _DENIES = re.compile(
     r"[-−–]?\d[\d.,]*|(?<![\d.,])[-−–]?\d[\d.,]{0,30}\s{0,3}(?:is\s+not\s+the|とは違|ではな|じゃな)",
     re.IGNORECASE,
 )
+_NOT_A_NUMBER = re.compile(r"n(?:o|['’])t\s+(?:the\b|\w{0,12}\s?be\b|equal|[^A-Za-z]{0,6}(?:\d|\\boxed))")
 _REST = 200
 _MAX_BOXES = 100
 _MAX_GAP = 60
@@ -128,6 +129,8 @@ def read(text: str, profile: Profile) -> Reading | None:
 
     Only the response is read: what stands between think tags is no answer, also where the tags are never closed.
     """
+    if chains.is_bare(text):
+        return Reading("last", _without_denials(text)) if "last" in profile.rules else None
     chain = chains.read(text)
     statements = chain.statements
     if chain.reasoning is not None:
@@ -137,7 +140,7 @@ def read(text: str, profile: Profile) -> Reading | None:
     )
     for rule in profile.rules:
         if rule == "last":
-            return Reading("last", _DENIES.sub(" ", _undenied(text, chain)))
+            return Reading("last", _undenied(text, chain))
         found = [one for one in statements if one.rule == rule]
         if found:
             if rule == "boxed":
@@ -179,15 +182,22 @@ def _joins(gap: str) -> bool:
 def _undenied(text: str, chain: chains.Chain) -> str:
     """The response, without statements of what the answer is not."""
     start, end = chain.response if chain.reasoning is not None else (0, len(text))
-    if not chain.denied:
-        return text if (start, end) == (0, len(text)) else text[start:end]
     kept, at = [], start
     for denied in chain.denied:
         if start <= denied.start < end:
             kept.append(text[at : denied.start])
             at = denied.end
-    kept.append(text[at:end])
-    return " ".join(kept)
+    body = " ".join([*kept, text[at:end]]) if kept or (start, end) != (0, len(text)) else text
+    return _without_denials(body)
+
+
+def _without_denials(text: str) -> str:
+    """Without numbers that are said not to be meant; most texts have no word that could say so."""
+    if ("not" in text or "n't" in text or "n’t" in text) and _NOT_A_NUMBER.search(text):
+        return _DENIES.sub(" ", text)
+    if not text.isascii() and ("不是" in text or "并非" in text or "とは" in text or "では" in text or "じゃ" in text):
+        return _DENIES.sub(" ", text)
+    return text
 
 
 def as_lm_eval(problem: Problem, text: str, profile: Profile) -> Verdict:

@@ -23,6 +23,7 @@ _FORMULA = re.compile(r"[\\^√∛π±_=+*×÷<>]|\d\s?[-−–(/]\s?\d|\d[A-Za-
 _CONCLUDES = re.compile(
     r"\b(?:is|are|equals?|makes?|gives?|gets?)\s(?:[^\W\d_]+\s){0,2}?([-−–]?[$€£¥]?\d[\d,.]*)(?!\s?[*/^×])"
 )
+_HAS_FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")
 _FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)}
 
 
@@ -50,7 +51,7 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
         return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
     if reading.rule != "last" and len(reading.statement) > MAX_LENGTH:
         return Verdict(status=Status.UNPARSED, rule=reading.rule, reason="the statement is too long to be an answer")
-    if not text.isascii():
+    if not text.isascii() and _HAS_FULL_WIDTH.search(text):
         reading = reading._replace(statement=reading.statement.translate(_FULL_WIDTH))
     found, outcome = _read_number(reading, gold)
     if outcome is not None:
@@ -61,7 +62,7 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
         reason = "no number in the text" if not rule else "no number, or more than one, where the answer stands"
         return Verdict(status=Status.UNPARSED, rule=rule, answer=found, reason=reason)
     status = Status.CORRECT if _equal(got, wanted, str(found), gold) else Status.WRONG
-    return Verdict(status=status, answer=found, rule=reading.rule)
+    return Verdict(status=status, answer=found, rule=reading.rule, grader="number", profile=known.label)
 
 
 def _equal(got: Fraction, wanted: Fraction, found: str, gold: str) -> bool:
