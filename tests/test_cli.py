@@ -71,7 +71,30 @@ def test_the_default_parts_are_the_verbs_own() -> None:
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = porism(*command, "--help")
     assert done.returncode == 0, done.stderr
-    assert "Example: porism" in done.stdout
+    assert f"Example: porism {command[0]}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("problems file", "Example: porism problems file --path"),
+        ("problems procedural", "Example: porism problems procedural --tasks"),
+        ("curate overlap", "--against test.jsonl"),
+        ("train sft", "where to write: a folder (required)"),
+        ("evaluate", "where to write: a folder (required)"),
+        ("solve direct", "where to write: a folder, or a .jsonl file"),
+    ],
+)
+def test_help_fits_the_part(command: str, shown: str) -> None:
+    assert shown in " ".join(porism(*command.split(), "--help").stdout.split())
+
+
+def test_examples_are_of_parts_that_are_there() -> None:
+    from porism import cli, find, pipeline
+
+    for label in cli._EXAMPLES:
+        verb, part = label.split()
+        assert part in find.names(pipeline.parts_package(verb))
 
 
 def test_version() -> None:
@@ -121,9 +144,19 @@ def test_stages_work_on_each_others_files(tmp_path: Path) -> None:
             "bad.jsonl, line 2: not valid JSON",
         ),
         (["train", "sft", "--input", "gone.jsonl", "--output", "x", "--model", "nope"], "gone.jsonl"),
+        (
+            ["solve", "--input", "p", "--engine", "scripted", "--batch-size", "3", "--output", "x"],
+            "'batch_size' is a setting of the engine 'local', and the engine is 'scripted'",
+        ),
+        (["solve", "--input", "p", "--engine", "nope", "--output", "x"], "no engine is called 'nope'"),
+        (["solve", "few_shot", "--input", "p", "--shots", "40", "--output", "x"], "expected at least 40 examples"),
+        ([*PROCEDURAL[:3], "{}", "--output", "x"], "tasks: expected at least one task"),
         (["run", "gone.yaml"], "no such recipe"),
         (["report", "."], "expected a run's folder"),
         (["pull", "nope"], "no model 'nope'"),
+        ([*PROCEDURAL, "--output", "bad.jsonl/x"], "bad.jsonl"),
+        ([*PROCEDURAL, "--output", "exists.txt"], "exists.txt: expected a folder, found a file"),
+        ([*PROCEDURAL, "--seed", "-1", "--output", "x"], "seed: input should be greater than or equal to 0"),
         (["frobnicate"], "No such command"),
         ([*PROCEDURAL, "--output", "/proc/nope/x"], "/proc/nope"),
     ],
@@ -132,6 +165,7 @@ def test_a_users_mistake_is_one_clear_message_and_exit_code_2(
     arguments: list[str], complaint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jsonl").write_text('{"question": "?", "answer": "1"}\n{"question"\n')
+    (tmp_path / "exists.txt").touch()
     done = porism(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
@@ -229,3 +263,22 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, sign:
     manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
     assert manifest["counts"]["records"] == 12
     assert manifest["seconds"] > 12 * 0.4, "the time of both sessions counts"
+
+
+@pytest.mark.parametrize("moment", ["while it is loaded", "in a library that makes an error of it"])
+def test_ctrl_c_is_one_line_and_130_also_at_the_start(tmp_path: Path, moment: str) -> None:
+    body = "raise KeyboardInterrupt" if moment == "while it is loaded" else INTERRUPTED
+    (tmp_path / ("typer.py" if moment == "while it is loaded" else "yaml.py")).write_text(body)
+    done = porism("run", "x.yaml", cwd=tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "porism: Stopped. The same command goes on from here.\n"
+
+
+INTERRUPTED = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    raise ImportError("not loaded")
+"""

@@ -133,7 +133,7 @@ def test_what_changed_is_done_again_and_the_rest_is_kept(
     lines = again()
     assert lines[0] == "done before, kept"
     assert "heldout.json changed" in lines[1]
-    assert "2-problems-heldout/records.jsonl changed" in lines[2]
+    assert "problems-heldout/records.jsonl changed" in lines[2]
     assert lines[7] == "done before, kept", "the training rows did not change"
 
     (run / "5-curate-correct" / "records.jsonl").unlink()
@@ -222,6 +222,19 @@ def test_stages_are_checked_before_the_first_one_runs(recipe_file: Path, tmp_pat
         ("after.temperature=hot", "temperature: "),
         ("after.engine=locall", "Did you mean 'local'"),
         ("heldout.path=gone.json", "no such file: gone.json"),
+        ("after.model=before", "the stage 'before' makes no model"),
+        ("after.input=before", "expected problems, but the stage 'before' makes attempts"),
+        ("train.input=practice", "expected attempts or examples, but the stage 'practice' makes problems"),
+        ("evaluate.input=train", "expected attempts, but the stage 'train' makes examples"),
+        ("curate-correct.input=practice", "expected attempts, but the stage 'practice' makes problems"),
+        ("compare.after=evaluate", "the stage 'evaluate' makes no records"),
+        ("train.input=[solve-worked, curate-dedup, heldout]", "'heldout' makes problems"),
+        ("train.batch_size=5", "not a multiple"),
+        ("train.report_to=[swanlab]", "pip install swanlab"),
+        ("train.seed=-1", "seed: input should be greater than or equal to 0"),
+        ("seed=4294967296", "seed: input should be less than 4294967296"),
+        ("practice.tasks={}", "tasks: expected at least one task"),
+        ("after.script=x.json", "'script' is a setting of the engine 'scripted', and the engine is 'local'"),
     ):
         with pytest.raises(UserError, match=complaint):
             pipeline.run(recipe_file, [override], runs=tmp_path / "runs")
@@ -282,3 +295,43 @@ def test_no_space_left_while_weights_are_written(monkeypatch: pytest.MonkeyPatch
         cli.main()
     assert exit_.value.code == 2
     assert "no space left on the device" in capsys.readouterr().err
+
+
+def test_a_stage_put_in_front_renumbers_the_rest_and_redoes_nothing(
+    recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from porism.evaluate import report
+
+    run = pipeline.run(recipe_file, runs=tmp_path / "runs")
+    first = {path.partition("-")[2]: digest for path, digest in contents(run).items() if path[0].isdigit()}
+    text = recipe_file.read_text()
+    front = "stages:\n  - problems: procedural\n    name: more\n    tasks: {gcd: {count: 2}}\n"
+    recipe_file.write_text(text.replace("stages:\n", front))
+    capsys.readouterr()
+    pipeline.run(recipe_file, runs=tmp_path / "runs")
+    errors = capsys.readouterr().err
+    assert errors.count("done before, kept") == 11
+    assert "  was 8-train-sft\n" in errors
+    again = {path.partition("-")[2]: digest for path, digest in contents(run).items() if path[0].isdigit()}
+    assert {name: digest for name, digest in again.items() if not name.startswith("problems-more")} == first
+    assert json.loads((run / "stages.json").read_text())[8:10] == ["9-train-sft", "10-solve-after"]
+    assert "Length of answers" in report.write(run).read_text()
+
+    recipe_file.write_text(text)
+    pipeline.run(recipe_file, runs=tmp_path / "runs")
+    assert capsys.readouterr().err.count("done before, kept") == 11, "and back"
+
+
+def test_a_folder_that_is_not_surely_the_stages_is_left_where_it_is(tmp_path: Path, tiny_model: Path) -> None:
+    for name in ("1-solve-a", "2-solve-a", "1-train-b", "3-train-c"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "3-train-c" / "model").mkdir()
+    adapter = tmp_path / "3-train-c" / "model" / "adapter_config.json"
+    adapter.write_text(json.dumps({"base_model_name_or_path": str((tmp_path / "1-train-b" / "model").resolve())}))
+    names = ["3-solve-a", "4-train-b", "5-train-c"]
+    for name in names:
+        pipeline._renumber(tmp_path, name, names, [])
+    assert {path.name for path in tmp_path.iterdir()} == {"1-solve-a", "2-solve-a", "1-train-b", "5-train-c"}
+    pipeline._renumber(tmp_path, "3-solve-a", names, ["2-solve-a"])
+    assert (tmp_path / "3-solve-a").exists()
+    assert (tmp_path / "1-solve-a").exists()

@@ -171,9 +171,10 @@ def test_what_others_wrote_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_foreign_manifest_is_an_error_not_a_reason_to_clear(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"name": "an app"}')
-    with pytest.raises(DataError, match="not a stage's manifest"):
-        produce(tmp_path)
+    for text in ('{"name": "an app"}', "{}", "[]", '{"key": {}}'):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(DataError, match="not a stage's manifest.*Delete it to run the stage anew"):
+            produce(tmp_path)
 
 
 def test_a_manifest_of_another_version_is_a_reason_to_make_it_anew(tmp_path: Path) -> None:
@@ -214,3 +215,94 @@ def test_missing_inputs_say_what_was_expected(tmp_path: Path) -> None:
         store.locate(tmp_path / "nope.jsonl")
     with pytest.raises(DataError, match=r"records\.jsonl"):
         store.locate(tmp_path)
+
+
+OTHER = store.Key("test", {"lr": 2}, {}, {"in": "aa"}, "1")
+
+
+@pytest.mark.parametrize("name", ["folder", "file.jsonl"])
+def test_other_peoples_files_stay_when_a_stage_is_done_again(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    produce(target)
+    mine = [store.Output(target).folder / name for name in ("notes.txt", "old/notes.txt")]
+    for file in mine:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    with pytest.raises(Killed):
+        produce(target, 4, key=OTHER)
+    produce(target, key=store.Key("test", {"lr": 3}, {}, {"in": "aa"}, "1"))
+    assert [file.read_text() for file in mine] == ["mine", "mine"]
+
+
+def test_what_a_stage_writes_beside_its_records_is_its_own(tmp_path: Path) -> None:
+    out = store.Output(tmp_path)
+    (tmp_path / "taken.txt").touch()
+
+    def begin(key: store.Key) -> None:
+        out.begin(key, store.State("fresh", ""))
+
+    begin(KEY)
+    (out.beside("model") / "deep").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"taken\.txt was not written by this stage"):
+        out.beside("taken.txt")
+    begin(OTHER)
+    assert not (tmp_path / "model").exists()
+    assert (tmp_path / "taken.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["folder", "file.jsonl"])
+@pytest.mark.parametrize("moment", range(10))
+def test_what_was_set_aside_is_put_back_when_it_is_wanted_again(
+    tmp_path: Path, name: str, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finished under one setting, cut off under another, asked for again: nothing is computed, whenever it was cut."""
+    target = tmp_path / name
+    produce(target)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(Killed):
+        produce(target, 4, key=OTHER)
+    left = moment
+
+    def mortal(true: object) -> object:
+        def step(self: Path, *args: object, **kwargs: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return true(self, *args, **kwargs)  # type: ignore[operator]
+
+        return step
+
+    with monkeypatch.context() as patch:
+        for method in ("rename", "unlink"):
+            patch.setattr(Path, method, mortal(getattr(Path, method)))
+        with contextlib.suppress(Killed):
+            store.Output(target).restore(KEY)
+    store.Output(target).restore(KEY)
+    assert produce(target).name == "done"
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_set_aside_and_then_damaged_is_not_put_back(tmp_path: Path) -> None:
+    produce(tmp_path / "x")
+    with pytest.raises(Killed):
+        produce(tmp_path / "x", 4, key=OTHER)
+    (tmp_path / "x" / ".old" / "records.jsonl").write_text("")
+    assert not store.Output(tmp_path / "x").restore(KEY)
+    assert produce(tmp_path / "x").name == "fresh"
+
+
+@pytest.mark.parametrize("at", [30, 400])
+def test_a_damaged_partial_file_is_noticed_and_made_again(
+    tmp_path: Path, at: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    produce(tmp_path / "whole")
+    with pytest.raises(Killed):
+        produce(tmp_path / "cut", die_after=4)
+    partial = tmp_path / "cut" / ".partial.jsonl"
+    data = bytearray(partial.read_bytes())
+    data[at : at + 3] = b"\x00{x"
+    partial.write_bytes(data)
+    produce(tmp_path / "cut")
+    assert "is damaged" in capsys.readouterr().err
+    assert (tmp_path / "cut" / "records.jsonl").read_bytes() == (tmp_path / "whole" / "records.jsonl").read_bytes()

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -61,7 +61,23 @@ _STAGES = {
 }
 """Verb → help, what its parts are called, an example. Kept here so that ``--help`` imports no verb."""
 
+_EXAMPLES = {
+    "problems file": "porism problems file --path mine.jsonl --output problems.jsonl",
+    "problems procedural": "porism problems procedural --tasks '{chain_sum: {count: 20}}' --output sums.jsonl",
+    "solve direct": "porism solve direct --input test.jsonl --output runs/direct",
+    "solve few_shot": "porism solve few-shot --input test.jsonl --shots 2 --output runs/few-shot",
+    "solve worked": "porism solve worked --input train.jsonl --output runs/worked",
+    "curate dedup": "porism curate dedup --input kept.jsonl --output unique.jsonl",
+    "curate overlap": "porism curate overlap --input kept.jsonl --against test.jsonl --output train.jsonl",
+}
+"""Examples of parts that their verb's does not show."""
+
+_FOLDERS = ("train", "evaluate", "compare")
+"""Verbs that write to a folder only."""
+
 _STOPPED = 130
+_interrupted: list[int] = []
+"""The signals that asked this process to stop."""
 
 _DEFAULT_PARTS = {"solve": "direct"}
 
@@ -69,33 +85,51 @@ _DEFAULT_PARTS = {"solve": "direct"}
 def main() -> None:
     """Run the command line; end with 0, 2 (the user's mistake), 1 (ours) or 130 (stopped)."""
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell has it ignored
+        signal.signal(signal.SIGINT, _stop)
     try:
         arguments = _as_flags(sys.argv[1:])
         code = _app(arguments)(args=arguments, standalone_mode=False)
-    except PorismError as error:
-        _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _STOPPED
     except Exception as error:  # noqa: BLE001 (what is not the user's doing is raised again)
-        _fail(*_outside(error))
+        code = _STOPPED  # some libraries make an error of their own of an interruption
+        if not _interrupted:
+            _fail(*_told(error))
     if code == _STOPPED:  # which is also what typer makes of Ctrl-C inside a command
         _fail("Stopped. The same command goes on from here.", _STOPPED)
 
 
-def _outside(error: Exception) -> tuple[str, int]:
-    """Message and exit code for an error that is not Porism's own: the command line's, or the disk's.
+def _told(error: Exception) -> tuple[str, int]:
+    """Message and exit code for an error: Porism's own, the command line's, or the disk's.
 
     Raises:
-        Exception: the error itself, if it is neither: that is a defect, and its traceback is wanted.
+        Exception: the error itself, if it is none of these: that is a defect, and its traceback is wanted.
     """
+    if isinstance(error, PorismError):
+        return str(error), error.exit_code
     if hasattr(error, "format_message"):  # typer's usage errors
-        return error.format_message(), 2
+        return _of_another_engine(error) or error.format_message(), 2
     number = getattr(error, "errno", None)
     if "No space left on device" in str(error):  # safetensors wraps it in an exception of its own
         number = errno.ENOSPC
     if number not in _DISK:
         raise error
     return f"{getattr(error, 'filename', None) or 'writing'}: {_DISK[number]} What is finished stays.", 2
+
+
+def _of_another_engine(error: Exception) -> str:
+    """What to say of an unknown option that another engine has."""
+    option, arguments = getattr(error, "option_name", ""), _as_flags(sys.argv[1:])
+    if option and arguments[0] == "solve":
+        from porism import pipeline
+
+        name = option.lstrip("-").replace("-", "_")
+        try:
+            pipeline.settings_class("solve", arguments[1], {**_engine_of(arguments), name: None})
+        except RecipeError as known:
+            return str(known)
+    return ""
 
 
 _DISK = {
@@ -111,13 +145,16 @@ _DISK = {
 }
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
+    if code == _STOPPED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     console.notice(f"porism: {message}")
     sys.exit(code)
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
-    del signal_number, frame
+    del frame
+    _interrupted.append(signal_number)
     raise KeyboardInterrupt
 
 
@@ -201,7 +238,7 @@ def _add_parts(group: typer.Typer, verb: str, example: str, wanted: str) -> None
     wanted = wanted.replace("-", "_") if ":" not in wanted else wanted
     for part in known:
         text = find.summary(package, part)
-        group.command(part.replace("_", "-"), help=text, epilog=f"Example: {example}")(
+        group.command(part.replace("_", "-"), help=text, epilog=f"Example: {_EXAMPLES.get(f'{verb} {part}', example)}")(
             _command(verb, part) if part == wanted else _unused
         )
     if ":" in wanted:
@@ -229,7 +266,8 @@ def _command(verb: str, part: str) -> Callable[..., None]:
             tables.show(Path(output))
 
     parameters = [_parameter(name, field.annotation, _help(field)) for name, field in fields.items()]
-    parameters.append(_parameter("output", str, "where to write: a folder, or a .jsonl file", required=True))
+    place = "a folder" if verb in _FOLDERS else "a folder, or a .jsonl file"
+    parameters.append(_parameter("output", str, f"where to write: {place} (required)", required=True))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
@@ -344,7 +382,7 @@ def _export(
 ) -> None:
     """Write a model as plain safetensors, its adapter merged in.
 
-    Example: porism export runs/quickstart/6-train-sft/model --to models/mine
+    Example: porism export runs/quickstart/10-train-sft/model --to models/mine
     """
     from porism.models.load import merge
 

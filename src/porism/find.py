@@ -10,6 +10,7 @@ import ast
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,15 @@ from typing import Any
 from porism.errors import RecipeError, nearest
 
 __all__ = ["find", "names", "summary"]
+
+_NOUNS = {
+    "porism.curate": "curation step",
+    "porism.engines": "engine",
+    "porism.graders": "grader",
+    "porism.problems": "source of problems",
+    "porism.strategies": "strategy",
+    "porism.train": "training method",
+}
 
 
 def find(package: str, name: str, *attributes: str) -> Any:
@@ -38,14 +48,18 @@ def find(package: str, name: str, *attributes: str) -> Any:
         known = names(package)
         part = name.replace("-", "_")
         if part not in known:
+            noun = _NOUNS.get(package, "part")
             raise RecipeError(
-                f"no {package.rpartition('.')[2]} is called {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
+                f"no {noun} is called {name!r}.{nearest(name, known)} Known: {', '.join(known)}. "
                 "Outside code is reached as 'package.module:name' or 'path/file.py:name'."
             )
         module = importlib.import_module(f"{package}.{part}")
     for attribute in attributes:
         if hasattr(module, attribute):
-            return getattr(module, attribute)
+            found = getattr(module, attribute)
+            if ":" in name and not callable(found):
+                raise RecipeError(f"{name!r}: expected a function or a class, got {found!r:.80}.")
+            return found
     where = name.rpartition(":")[0] or module.__name__
     raise RecipeError(f"{name!r}: {where} defines no {' or '.join(map(repr, attributes))}.")
 
@@ -75,7 +89,16 @@ def _import(place: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and place.startswith(error.name):
             raise RecipeError(f"{name!r}: there is no module {place!r} on the Python path.") from None
-        raise
+        raise _broken(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _broken(place: str, error: BaseException) -> RecipeError:
+    """What to say of outside code that cannot be imported: its own error, and the line."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(place)]
+    where = f"{place}, line {lines[-1]}" if lines else place
+    return RecipeError(f"{where}: this code of yours fails when it is imported: {type(error).__name__}: {error}")
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -90,5 +113,11 @@ def _from_file(path: Path) -> ModuleType:
         raise RecipeError(f"{path}: cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, Exception | SystemExit):
+            raise _broken(str(path), error) from error
+        raise
     return module

@@ -23,6 +23,9 @@ __all__ = ["Settings", "inputs", "run", "settings"]
 class Settings(GradingSettings):
     """Settings of ``porism grade``."""
 
+    reads = (Attempt,)
+    makes = (Attempt,)
+
     input: Annotated[list[str], Field(description="attempts: files or stage folders")]
     kind: Annotated[str, Field(description="a grader for all of them, instead of the one that each problem names")] = ""
     at_once: Annotated[int, Field(description="attempts in one unit of work", ge=1)] = 1024

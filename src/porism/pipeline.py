@@ -1,7 +1,8 @@
 """A recipe's stages in order, each skipped, resumed or run. Function calls; no workflow engine.
 
 Every verb is a module with ``settings(part, values)``, ``inputs(part, settings)`` (name → hash of all that it
-reads) and ``run(part, settings, out)``.
+reads) and ``run(part, settings, out)``. It may have ``check(part, settings)``, for mistakes that can be found before
+anything runs.
 :func:`prepare` checks a stage's settings, :func:`execute` runs it, :func:`run` does both for a whole recipe.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import re
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +20,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from porism import __version__, console, recipe, store
-from porism.errors import RecipeError, StorageError, UserError, nearest
+from porism.errors import DataError, RecipeError, StorageError, nearest
+from porism.models.load import base_of
 from porism.models.pull import verify
+from porism.records import Record
 
 __all__ = [
     "VERBS",
@@ -45,6 +49,8 @@ VERBS = {
     "compare": "porism.evaluate.compare",
 }
 """Verb → its module."""
+
+_Made = tuple[type[Record], ...] | None
 
 _REFERENCES = ("input", "before", "after", "against", "model")
 """Settings that name files or models. In a recipe they may name an earlier stage."""
@@ -101,6 +107,9 @@ def prepare(verb: str, part: str, values: Mapping[str, Any], where: str = "", na
     if part and not parts_package(verb):
         raise RecipeError(f"{where or verb}: {verb} has no parts, got {part!r}.")
     settings = recipe.build(settings_class(verb, part, values), values, f"{where} ({label})" if where else label)
+    check = getattr(importlib.import_module(VERBS[verb]), "check", None)
+    if check:
+        check(part, settings)
     return Stage(verb, part, name or label.replace(" ", "-"), settings)
 
 
@@ -126,6 +135,8 @@ def execute(stage: Stage, target: str | Path) -> store.Manifest:
 
 def _execute(module: Any, stage: Stage, out: store.Output) -> store.Manifest:
     key = _key(module, stage)
+    if out.restore(key):
+        console.notice("  put back: it was set aside for a run that did not come to its end")
     state = out.state(key)
     if state.name == "done" and out.manifest:
         console.notice("  done before, kept")
@@ -136,9 +147,8 @@ def _execute(module: Any, stage: Stage, out: store.Output) -> store.Manifest:
     _reset_peak()
     try:
         module.run(stage.part, stage.settings, out)
-    except UserError:
-        if state.name == "fresh":
-            out.give_back()
+    except Exception:
+        out.give_back()
         raise
     manifest = out.finish(_peak_mb())
     gc.collect()
@@ -178,15 +188,58 @@ def run(path: str | Path, overrides: Sequence[str] = (), runs: str | Path = "run
     with store.lock(folder / ".lock"):
         store.write_text(folder / "recipe.yaml", resolved(plan, stages))
         current: list[str] = []
+        earlier = _earlier(folder)
+        names = [folder_of(stages, number) for number in range(len(stages))]
         for number, stage in enumerate(stages):
-            name = folder_of(stages, number)
+            name = names[number]
             store.write_json(folder / "stages.json", current)  # what a report may read: not what earlier recipes left
             console.notice(f"[{number + 1}/{len(stages)}] {stage.verb} {stage.part}".rstrip() + f" → {name}")
+            _renumber(folder, name, names, earlier)
             manifest = execute(_with_paths(stages, number, folder), folder / name)
             console.notice(f"  {manifest.counted or 'done'}  ({_cost(manifest)})")
             current.append(name)
         store.write_json(folder / "stages.json", current)
     return folder
+
+
+def _earlier(folder: Path) -> list[str]:
+    """The stages that the run's last recipe got done, as far as that can be known."""
+    try:
+        found = store.load_json(folder / "stages.json")
+    except DataError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _renumber(folder: Path, name: str, names: Sequence[str], earlier: Sequence[str]) -> None:
+    """Give the folder of a stage that has moved within the recipe its new number, so that it need not run again.
+
+    A folder that an adapter names as its base stays where it is.
+
+    Args:
+        folder: the run's.
+        name: the stage's folder, which may not be there.
+        names: the folders of all stages.
+        earlier: what the run's last recipe got done, which is preferred.
+    """
+    if (folder / name).exists():
+        return
+    alike = re.compile(r"\d+-" + re.escape(name.partition("-")[2]))
+    found = [path.name for path in folder.iterdir() if alike.fullmatch(path.name) and path.name not in names]
+    found = [other for other in found if other in earlier] or found
+    if len(found) != 1 or _is_base(folder / found[0], folder):
+        return
+    out = store.Output(folder / found[0])
+    with store.lock(out.lock):
+        out.lock.unlink()
+        out.folder.rename(folder / name)
+    console.notice(f"  was {found[0]}")
+
+
+def _is_base(stage: Path, run: Path) -> bool:
+    """True where an adapter of the run was trained on this stage's model, which it finds by its path."""
+    bases = (base_of(config.parent) for config in run.glob("*/model/adapter_config.json"))
+    return any(Path(base).is_relative_to(stage.resolve()) for base in bases)
 
 
 def dry_run(path: str | Path, overrides: Sequence[str] = ()) -> str:
@@ -219,6 +272,7 @@ def resolved(plan: recipe.Recipe, stages: Sequence[Stage]) -> str:
 def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
     """Check every stage, and every name of another stage in it, before the first one runs."""
     stages: list[Stage] = []
+    made: list[_Made] = []
     for entry in plan.stages:
         where = f"{path}, stage {entry.name!r}"
         if entry.verb not in VERBS:
@@ -232,8 +286,53 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
             if name == "model" and target == value and getattr(stage.settings, "engine", "local") == "local":
                 verify(value)
         _check_file(stage.settings, where)
+        made.append(_flow(stage, stages, made, where))
         stages.append(stage)
     return stages
+
+
+def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: str) -> _Made:
+    """Check that the stages which a stage names make what it reads.
+
+    Args:
+        stage: the stage.
+        earlier: the stages before it.
+        made: the classes of the records that each of those makes; None where that is not known.
+        where: what the stage stands in, for messages.
+
+    Returns:
+        The classes of the records that it makes.
+
+    Raises:
+        RecipeError: a stage that it names makes no model, no records, or records of another class.
+    """
+    passed: list[_Made] = []
+    for name, value in _references(stage.settings):
+        labels = [(other.name, other.verb) for other in earlier]
+        if not any(value in label for label in labels):
+            passed += [None] if name == "input" else []
+            continue
+        number = recipe.number_of(value, labels, f"{where}: {name}")
+        found, reads = made[number], stage.settings.reads if name != "against" else ()
+        if name == "model":
+            if earlier[number].verb != "train":
+                raise RecipeError(f"{where}: model: the stage {value!r} makes no model; only 'train' does.")
+            continue
+        if found == ():
+            raise RecipeError(f"{where}: {name}: the stage {value!r} makes no records that another stage could read.")
+        if found and reads and not set(found) <= set(reads):
+            raise RecipeError(
+                f"{where}: {name}: expected {_plural(reads)}, but the stage {value!r} makes {_plural(found)}. "
+                "Name another stage."
+            )
+        passed += [found] if name == "input" else []
+    if stage.verb != "curate":
+        return stage.settings.makes
+    return None if None in passed else tuple({kind for one in passed for kind in one or ()})
+
+
+def _plural(kinds: Sequence[type]) -> str:
+    return " or ".join(f"{kind.__name__.lower()}s" for kind in kinds)
 
 
 def _with_defaults(plan: recipe.Recipe, entry: recipe.StageEntry, earlier: Sequence[Stage]) -> dict[str, Any]:

@@ -23,15 +23,18 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
 import yaml
 
 from porism.errors import RecipeError, nearest
+from porism.files import read_text
+from porism.records import Record
 
 __all__ = [
     "Recipe",
+    "Seed",
     "Settings",
     "StageEntry",
     "bind",
@@ -49,9 +52,17 @@ class Settings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    reads: ClassVar[tuple[type[Record], ...]] = ()
+    """Classes of the records that the stage can use; any if there is none."""
+    makes: ClassVar[tuple[type[Record], ...] | None] = None
+    """Classes of the records that it writes; None where that depends on what it reads, or is not known."""
+
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     """Settings that cannot change the records; a stage is not redone when they change."""
 
+
+Seed = Annotated[int, pydantic.Field(ge=0, lt=2**32)]
+"""The seeds that numpy takes."""
 
 S = TypeVar("S", bound=Settings)
 R = TypeVar("R")
@@ -70,7 +81,7 @@ class Recipe(Settings):
     """A recipe as written, overrides applied."""
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    seed: int = 0
+    seed: Seed = 0
     model: str = "smollm2-135m"
     stages: list[StageEntry]
 
@@ -106,16 +117,15 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: no such file, bad YAML, an unknown key, or a value of the wrong type.
     """
     file = Path(path).expanduser()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RecipeError(f"{file}: no such recipe. Shipped ones are in recipes/.") from None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise RecipeError(f"{file}: expected a YAML text file.") from None
+    if not file.exists():
+        raise RecipeError(f"{file}: no such recipe. Shipped ones are in recipes/.")
+    text = read_text(file)
     try:
         value = yaml.load(text, _Loader)  # noqa: S506  (a subclass of SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise RecipeError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise RecipeError(f"{file}: the YAML is nested too deeply to be read.") from None
     if not isinstance(value, dict):
         raise RecipeError(f"{file}: expected a mapping with the keys name and stages, got {type(value).__name__}.")
     value = {**value, "stages": _stages(value.get("stages"), file)}
@@ -198,6 +208,8 @@ def scalar(text: str) -> Any:
         return yaml.load(text, _Loader)  # noqa: S506  (a subclass of SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError):
         return text
+    except RecursionError:
+        raise RecipeError(f"the value {text[:40]!r}… is nested too deeply to be read.") from None
 
 
 def build(kind: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -224,6 +236,8 @@ def _complaint(kind: type[Settings], item: Mapping[str, Any], where: str) -> str
         return f"{where}: unknown setting {path!r}.{nearest(path, known)} Known: {', '.join(known)}."
     if item["type"] == "missing":
         return f"{where}: the setting {path!r} is required."
+    if item["type"] == "value_error":  # a check of ours, which says all
+        return f"{where}: {f'{path}: ' if path else ''}{item['msg'].removeprefix('Value error, ')}"
     return f"{where}: {path}: {item['msg'][0].lower()}{item['msg'][1:]}, got {item['input']!r}."
 
 
@@ -233,17 +247,24 @@ def settings_of(function: Callable[..., Any], base: type[S]) -> type[S]:
     A parameter that ``base`` has already keeps the definition in ``base``.
 
     Raises:
-        TypeError: a parameter has no annotation.
+        RecipeError: it is no function whose parameters have types that settings can have.
     """
     fields: dict[str, Any] = {}
     for parameter in _own_settings(function):
         if parameter.name in base.model_fields:
             continue
         if parameter.annotation is parameter.empty:
-            raise TypeError(f"{function.__module__}.{function.__name__}: parameter {parameter.name!r} has no type")
+            raise RecipeError(
+                f"{_label(function)}: the parameter {parameter.name!r} has no type, which a setting needs. "
+                f"Write one, such as '{parameter.name}: int'."
+            )
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)
-    made: type[S] = pydantic.create_model(base.__name__, __base__=base, __module__=base.__module__, **fields)
+    try:
+        made: type[S] = pydantic.create_model(base.__name__, __base__=base, __module__=base.__module__, **fields)
+    except (pydantic.errors.PydanticUserError, NameError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"{_label(function)}: its keyword-only parameters cannot be settings: {reason}") from None
     return made
 
 
@@ -254,5 +275,17 @@ def bind(function: Callable[..., R], settings: Settings) -> functools.partial[R]
 
 
 def _own_settings(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    try:
+        parameters = inspect.signature(function, eval_str=True).parameters.values()
+    except (TypeError, ValueError, NameError) as error:
+        raise RecipeError(
+            f"{_label(function)}: expected a function whose keyword-only parameters are settings with types ({error})."
+        ) from None
     return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _label(function: Callable[..., Any]) -> str:
+    """A function as a person looks for it: file and name."""
+    name = getattr(function, "__qualname__", repr(function))
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{name}" if code else name

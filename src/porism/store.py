@@ -11,15 +11,15 @@ into the order of the input. So an interrupted run ends with the bytes of one th
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,17 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from porism import console
 from porism.errors import DataError, StorageError
+from porism.files import (
+    checksum,
+    load_json,
+    lock,
+    read_text,
+    rows,
+    sha256,
+    to_line,
+    write_json,
+    write_text,
+)
 from porism.records import Attempt, Example, Problem, Record, to_row
 
 __all__ = [
@@ -36,10 +47,12 @@ __all__ = [
     "Placed",
     "State",
     "hashes",
+    "load_json",
     "locate",
     "lock",
     "parse",
     "read",
+    "read_text",
     "rows",
     "sha256",
     "write_json",
@@ -47,6 +60,9 @@ __all__ = [
 ]
 
 Unit = TypeVar("Unit", bound=Sequence[Any])
+
+_HIDDEN = 3
+_NUMBER = re.compile(r"^\d+-(?=[^/]+/records\.jsonl$)")
 
 
 # --- reading -----------------------------------------------------------------------------------------
@@ -64,28 +80,6 @@ def locate(path: str | Path) -> Path:
         what = "a stage's folder with records.jsonl" if place.is_dir() else "a file of records or a stage's folder"
         raise DataError(f"{place}: expected {what}, found none. Check the path, or run the stage that writes it.")
     return file
-
-
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects in a JSON Lines file, each with its line number (from 1). Empty lines are passed over.
-
-    Raises:
-        DataError: a line is not a JSON object; the message names file and line.
-    """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number}: not valid JSON ({error}). Mend or remove that line.") from None
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{path}, line {number}: expected a JSON object, got {type(row).__name__}. "
-                    'Each line must be one object, such as {"question": …, "answer": …}.'
-                )
-            yield number, row
 
 
 def parse(row: Mapping[str, Any]) -> Record:
@@ -153,70 +147,18 @@ def _first_complaint(error: ValueError) -> str:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def hashes(files: Iterable[Path]) -> dict[str, str]:
-    """What a manifest says of its input files: the last two parts of the path → SHA-256, in the order of the files."""
+    """What a manifest says of its input files: the last two parts of the path → SHA-256, in the order of the files.
+
+    The number of a stage's folder is left out: it changes when a stage is put in front of it.
+    """
     found: dict[str, str] = {}
     for file in files:
-        name = "/".join(file.parts[-2:])
+        name = _NUMBER.sub("", "/".join(file.parts[-2:]))
         if name in found:  # two runs of one recipe have stages of the same name
             name = str(file)
         found[name] = sha256(file)
     return found
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON as :func:`write_text` does."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the whole new one, whatever happens."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _line(value: object) -> bytes:
-    try:
-        return json.dumps(value, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate, legal in JSON but not in UTF-8
-        return json.dumps(value).encode() + b"\n"
-
-
-@contextmanager
-def lock(file: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file for this process; the lock ends with the process, however it ends.
-
-    Args:
-        file: the lock file; its folder is made.
-        wait: wait for another process that holds it, saying so, instead of giving up.
-
-    Raises:
-        StorageError: another process holds it.
-    """
-    import fcntl
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise StorageError(
-                    f"{file.parent} is in use by another porism process. Wait for it, or choose another folder."
-                ) from None
-            console.notice(f"Waiting for another porism process that uses {file.parent}.")
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 @dataclass(frozen=True)
@@ -263,6 +205,8 @@ class Manifest:
     figures: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     """File, relative to the manifest → SHA-256."""
+    writes: list[str] = field(default_factory=list)
+    """Files and folders besides the records that the stage writes: all else in its folder is somebody else's."""
     seconds: float = 0.0
     """Wall time over all sessions that it took."""
     peak_memory_mb: float = 0.0
@@ -272,7 +216,9 @@ class Manifest:
     @property
     def counted(self) -> str:
         """What the stage made, in words: ``120 records, 69 correct``."""
-        return ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count)
+        told = any(name.startswith("dropped: ") for name in self.counts)  # the reasons say it
+        shown = [(name, count) for name, count in self.counts.items() if count and not (told and name == "dropped")]
+        return ", ".join(f"{count:,} {name}" for name, count in shown) or "no records"
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
@@ -281,12 +227,17 @@ class Manifest:
         Raises:
             DataError: it is not one.
         """
+        value = load_json(path)
+        if not isinstance(value, dict) or not isinstance(value.get("key"), dict):
+            raise DataError(
+                f"{path}: not a stage's manifest: expected an object with the stage's 'key', got {str(value)[:60]}. "
+                "Delete it to run the stage anew."
+            )
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
             key, own = ({known.name for known in fields(kind)} for kind in (Key, cls))
             value["key"] = Key(**{name: part for name, part in value["key"].items() if name in key})
             return cls(**{name: part for name, part in value.items() if name in own})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except TypeError as error:
             raise DataError(f"{path}: not a stage's manifest ({error}). Delete it to run the stage anew.") from None
 
 
@@ -327,7 +278,7 @@ class Output:
         self._earlier = 0.0
         self._stem = stem
         self._extra: list[Path] = []
-        self._litter: list[Path] = [self._partial, self._progress, self._old]
+        self._litter: list[Path] = [self._partial, self._progress, self._old]  # _HIDDEN of them
         self.counts: Counter[str] = Counter()
         self.figures: dict[str, Any] = {}
 
@@ -366,7 +317,10 @@ class Output:
         """``fresh`` where nothing stands, or only what a session left that ended before its first manifest."""
         if self._old.exists():
             return State("fresh", "it was cut off")
-        if any(path.suffix != ".tmp" for path in self._standing()):
+        standing = self._own()
+        if self.alone and self.folder.is_dir():
+            standing = [path for path in self.folder.iterdir() if path not in (self.lock, self._old)]
+        if any(path.suffix != ".tmp" for path in standing):
             raise StorageError(
                 f"{self.target} exists and was not written by a Porism stage. Choose another output, or move it away."
             )
@@ -385,13 +339,34 @@ class Output:
         self._began = time.monotonic()
 
     def give_back(self) -> None:
-        """After a stage that could not even begin: put the output that was set aside where it was."""
-        if self._old.exists() and not (self._progress.exists() and self._progress.stat().st_size):
-            for path in self._standing():
-                _remove(path)
-            for path in self._old.iterdir():
-                path.rename(self.folder / path.name)
-            self._old.rmdir()
+        """After a stage that failed before it had stored any work: put the output that was set aside where it was."""
+        checkpoints = self._litter[_HIDDEN:]
+        worked = self._progress.exists() and self._progress.stat().st_size
+        if self._old.exists() and not worked and not any(path.is_dir() and any(path.iterdir()) for path in checkpoints):
+            self._clear()
+            self._put_back()
+
+    def restore(self, key: Key) -> bool:
+        """Put an output back that was set aside for another one that never came to its end, if it is what is wanted.
+
+        Returns:
+            Whether it was.
+        """
+        if not (self._old / self._manifest.name).exists():
+            return False
+        set_aside = Manifest.load(self._old / self._manifest.name)
+        if set_aside.key != key or set_aside.status != "complete":
+            return False
+        if not self._manifest.exists():  # cut off while it was set aside, or put back
+            self._put_aside()
+        elif Manifest.load(self._manifest).key == key:
+            return False
+        for name, digest in set_aside.outputs.items():
+            if not (self._old / name).is_file() or sha256(self._old / name) != digest:
+                return False
+        self._clear()
+        self._put_back()
+        return True
 
     def remove_when_finished(self, path: Path) -> None:
         """Name something, such as checkpoints, that is needed until the manifest says that the stage is complete."""
@@ -428,20 +403,41 @@ class Output:
             console.progress(title, sum(map(len, units)), unit, sum(map(len, units[:done]))) as bar,
         ):
             for number, current in enumerate(units[done:], done + 1):
+                crc = 0
                 for placed in work(current):
-                    row = {"at": placed.at, "row": to_row(placed.record)}
-                    partial.write(_line({**row, "reason": placed.reason} if placed.reason else row))
+                    line = _placed_line(placed)
+                    crc = zlib.crc32(line, crc)
+                    partial.write(line)
                 partial.flush()
                 os.fsync(partial.fileno())
-                journal.write(_line({"units": number, "bytes": partial.tell(), "seconds": self._elapsed()}))
+                mark = {"units": number, "bytes": partial.tell(), "seconds": self._elapsed(), "crc": crc}
+                journal.write(to_line(mark))
                 journal.flush()
                 os.fsync(journal.fileno())
                 bar.advance(len(current))
         self._assemble()
 
+    def write(self, results: Iterable[Placed]) -> None:
+        """Store results that are quickly made again, all at once: there are no units to go on with."""
+        with self._partial.open("wb") as partial:
+            for placed in results:
+                partial.write(_placed_line(placed))
+        self._assemble()
+
     def beside(self, name: str) -> Path:
-        """The path of another file of this output; tell :meth:`add` when it is written."""
-        return self.folder / f"{self._stem}{name}"
+        """The path of another file or folder of this output; tell :meth:`add` when it is written.
+
+        Raises:
+            StorageError: something stands there that no stage wrote.
+        """
+        path = self.folder / f"{self._stem}{name}"
+        manifest = self._open_manifest()
+        if path.name not in manifest.writes:
+            if path.exists():
+                raise StorageError(f"{path} was not written by this stage, which needs its place. Move it away.")
+            manifest.writes.append(path.name)
+            self.save()
+        return path
 
     def add(self, *files: Path) -> None:
         """Count files beside the records as part of the output: a change to one makes the stage run again."""
@@ -480,15 +476,21 @@ class Output:
         """The good marks in the journal, each with the journal's length up to it."""
         available = self._partial.stat().st_size if self._partial.exists() else 0
         marks: list[tuple[int, dict[str, Any]]] = []
-        length = 0
+        length = good = 0
         for line in self._progress.read_bytes().split(b"\n")[:-1] if self._progress.exists() else []:
             length += len(line) + 1
             try:
                 mark = json.loads(line)
-            except ValueError:  # a power cut can leave a block of zeros
+                if mark["bytes"] > available:
+                    break
+                if checksum(self._partial, good, mark["bytes"]) != mark["crc"]:
+                    console.notice(
+                        f"  {self._partial.name} is damaged: what stands there from that place on is done again"
+                    )
+                    break
+            except (ValueError, KeyError, TypeError):  # a power cut can leave a block of zeros
                 break
-            if mark["bytes"] > available:
-                break
+            good = mark["bytes"]
             marks.append((length, mark))
         return marks
 
@@ -522,33 +524,51 @@ class Output:
                     for start in chosen:
                         partial.seek(start)
                         value = json.loads(partial.readline())
-                        out.write(_line({"reason": value["reason"], **value["row"]} if of_dropped else value["row"]))
+                        out.write(to_line({"reason": value["reason"], **value["row"]} if of_dropped else value["row"]))
                     out.flush()
                     os.fsync(out.fileno())
                 temporary.replace(file)
 
-    def _standing(self) -> list[Path]:
-        """What stands in the output's place, but for the lock and what was set aside."""
-        if self.alone:
-            found = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-            return [path for path in found if path not in (self.lock, self._old)]
-        earlier = Manifest.load(self._manifest).outputs if self._manifest.exists() else {}
-        files = {self.folder / name for name in earlier}
-        files |= {self.records, self.dropped, self._manifest, self._partial, self._progress}
-        return sorted(path for path in files if path.exists())
+    def _own(self) -> list[Path]:
+        """What stages wrote in this place, the manifest last; other files in a stage's folder are left alone."""
+        names = {path.name for path in (self.records, self.dropped, self._manifest, self._partial, self._progress)}
+        for manifest in (self._manifest, self._old / self._manifest.name):
+            if manifest.exists():
+                made = Manifest.load(manifest)
+                names.update([name.partition("/")[0] for name in made.outputs], made.writes)
+        found = {self.folder / f"{name}{end}" for name in names for end in ("", ".tmp")}
+        return sorted((path for path in found if path.exists()), key=lambda path: (path == self._manifest, path))
 
     def _set_aside(self) -> None:
-        """Move an earlier output out of the way, its manifest first: a folder without one was cut off in between."""
-        standing = self._standing()
-        complete = self._manifest.exists() and Manifest.load(self._manifest).status == "complete"
-        if not complete:
-            for path in standing:
-                _remove(path)
-            return
-        _remove(self._old)
-        self._old.mkdir()
-        for path in sorted(standing, key=lambda path: path != self._manifest):
+        """Make room: a finished output is moved out of the way, the remains of an unfinished one are deleted."""
+        if self._manifest.exists() and Manifest.load(self._manifest).status == "complete":
+            _remove(self._old)
+            self._put_aside()
+        elif self._manifest.exists() or not self._old.exists():
+            self._clear()
+        else:
+            self._put_aside()
+
+    def _put_aside(self) -> None:
+        """Move the manifest, then the rest: while no manifest stands here, what does belongs to what is set aside."""
+        self._old.mkdir(exist_ok=True)
+        for path in reversed(self._own()):
+            _remove(self._old / path.name)
             path.rename(self._old / path.name)
+
+    def _put_back(self) -> None:
+        for path in sorted(self._old.iterdir(), key=lambda path: path.name == self._manifest.name):
+            path.rename(self.folder / path.name)
+        self._old.rmdir()
+
+    def _clear(self) -> None:
+        for path in self._own():
+            _remove(path)
+
+
+def _placed_line(placed: Placed) -> bytes:
+    row = {"at": placed.at, "row": to_row(placed.record)}
+    return to_line({**row, "reason": placed.reason} if placed.reason else row)
 
 
 def _remove(path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from conftest import attempt, problem
 from porism import pipeline, store
 from porism.curate import correct, dedup, overlap
-from porism.errors import DataError
+from porism.errors import DataError, RecipeError
 from porism.records import Example, Message, Record, Status, to_row
 
 
@@ -62,7 +62,7 @@ def test_a_stage_keeps_what_it_drops_and_why(tmp_path: Path) -> None:
 def test_an_interrupted_step_remembers_what_it_had_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = write(tmp_path / "r.jsonl", [problem(n % 1200) for n in range(2500)])
     run("dedup", tmp_path / "calm", rows)
-    true_write, written = store._line, []
+    true_write, written = store.to_line, []
 
     def mortal(value: object) -> bytes:
         written.append(1)
@@ -70,10 +70,10 @@ def test_an_interrupted_step_remembers_what_it_had_seen(tmp_path: Path, monkeypa
             raise KeyboardInterrupt
         return true_write(value)
 
-    monkeypatch.setattr(store, "_line", mortal)
+    monkeypatch.setattr(store, "to_line", mortal)
     with pytest.raises(KeyboardInterrupt):
         run("dedup", tmp_path / "cut", rows)
-    monkeypatch.setattr(store, "_line", true_write)
+    monkeypatch.setattr(store, "to_line", true_write)
     run("dedup", tmp_path / "cut", rows)
     for name in ("records.jsonl", "dropped.jsonl"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
@@ -92,3 +92,24 @@ def test_a_changed_test_set_makes_the_check_run_again(tmp_path: Path) -> None:
     write(tmp_path / "t.jsonl", [problem(1)])
     with pytest.raises(DataError, match="asks what the test record"):
         run("overlap", tmp_path / "out", rows, against=[test])
+
+
+def test_what_was_dropped_is_counted_once(tmp_path: Path) -> None:
+    given = write(tmp_path / "a.jsonl", [attempt(0), attempt(1, Status.WRONG)])
+    manifest = run("correct", tmp_path / "out", given)
+    assert manifest.counts == {"dropped": 1, "dropped: wrong": 1, "records": 1}
+    assert manifest.counted == "1 dropped: wrong, 1 records"
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [("yield from [(r, '') for r in list(records)[1:]]", 3), ("for r in records: yield r, ''; yield r, 'again'", 8)],
+)
+def test_a_step_that_loses_or_adds_records_is_named(tmp_path: Path, body: str, count: int) -> None:
+    step = tmp_path / "mine.py"
+    step.write_text(f"def few(records):\n    {body}\n")
+    given = write(tmp_path / "p.jsonl", [problem(n) for n in range(4)])
+    with pytest.raises(
+        RecipeError, match=f"mine.py:few: expected one decision on each of 4 records, in order, got {count}"
+    ):
+        run(f"{step}:few", tmp_path / "out", given)

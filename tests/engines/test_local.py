@@ -143,3 +143,13 @@ def test_scripted_answers() -> None:
     assert (replies[2].samples[0].text, replies[2].samples[0].finish) == ("x y", "length")
     assert replies[3].samples[0].text == "none"
     assert len(engine.requests) == 4
+
+
+def test_what_cannot_be_answered_is_said_at_once(tiny_model: Path) -> None:
+    engine = Local(load(str(tiny_model)))
+    broken, fine = engine.generate([ask("half \ud800", n=2), ask("Hi")])
+    assert [sample.finish for sample in broken.samples] == ["error"] * 2
+    assert "cannot be tokenised" in broken.samples[0].error
+    assert fine.samples[0].finish != "error"
+    with pytest.raises(RecipeError, match="max_tokens: expected fewer than the 256 tokens .* got 256"):
+        engine.generate([ask("Hi", max_tokens=256)])

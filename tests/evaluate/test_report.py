@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from conftest import attempt, problem
-from porism import pipeline
+from porism import pipeline, store
 from porism.errors import DataError
 from porism.evaluate import load, measure
 from porism.evaluate.compare import compare
@@ -93,3 +93,52 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="expected a run's folder"):
         report.write(tmp_path)
+    for text, complaint in (
+        ("[", "not valid JSON"),
+        ("3", "expected a list of folders"),
+        ('["1-compare"]', r"manifest\.json: no such file"),
+    ):
+        (tmp_path / "stages.json").write_text(text)
+        with pytest.raises(DataError, match=complaint):
+            report.write(tmp_path)
+    (tmp_path / "stages.json").write_text("[]")
+    assert "recipe.yaml is gone" in report.write(tmp_path).read_text()
+
+
+def test_rare_statuses_have_a_column_where_they_occur(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from porism.evaluate import tables
+
+    def shown(name: str, *statuses: Status) -> str:
+        rows = [tried(n, status, problem=problem(n, set=f"s{n}")) for n, status in enumerate(statuses)]
+        values = {"input": [write(tmp_path / f"{name}.jsonl", rows)]}
+        pipeline.execute(pipeline.prepare("evaluate", "", values), tmp_path / name)
+        tables.show(tmp_path / name)
+        return capsys.readouterr().out
+
+    assert "gold_unparsed" not in shown("plain", C, W)
+    lines = shown("rare", C, Status.GOLD_UNPARSED, Status.TIMEOUT).splitlines()
+    assert lines[0].split()[-3:] == ["truncated", "timeout", "gold_unparsed"]
+    assert [line.split()[-2:] for line in lines[1:]] == [["0", "0"], ["0", "1"], ["1", "0"]]
+
+
+def test_the_machine_is_said_once_and_what_differs_by_stage() -> None:
+    from porism.evaluate import report
+
+    usual = {"torch": "2.13", "threads": 2}
+    made = [store.Manifest(store.Key("solve"), environment=usual) for _ in range(3)]
+    made[1].environment = {**usual, "threads": 1, "dtype": "float32"}
+    machine = report._machine(made)
+    assert report._listed(machine) == "torch 2.13, threads 2"
+    rows = [report._stage(Path("1-solve"), manifest, machine)["machine"] for manifest in made]
+    assert rows == ["", "threads 1, dtype float32", ""]
+
+
+def test_counts_and_steps_have_whole_ticks() -> None:
+    import re
+
+    from porism.evaluate import plots
+
+    for plot in (plots.curve([1, 2], [0.5, 0.25], "loss"), plots.token_counts([1, 2, 2], [2, 1, 1])):
+        ticks = re.findall(r'<g id="xtick_\d+">.*?<text[^>]*>([^<]+)</text>', plot, re.DOTALL)
+        assert ticks
+        assert all(re.fullmatch(r"[−\d]+", tick) for tick in ticks), ticks

@@ -66,7 +66,7 @@ def test_judged_and_computed_kinds_go_together() -> None:
 def test_a_prompt_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "judge.txt"
     file.write_text("{question} {reference}")
-    with pytest.raises(DataError, match=r"missing: \{response\}"):
+    with pytest.raises(DataError, match=r"missing: \{response\}, \{mark\}"):
         template(str(file))
-    file.write_text("{question} {reference} {response}")
-    assert template(str(file)) == "{question} {reference} {response}"
+    file.write_text("{question} {reference} {mark} {response}")
+    assert template(str(file)) == "{question} {reference} {mark} {response}"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from conftest import attempt, problem
 from porism.errors import RecipeError
 from porism.graders import check, grade
-from porism.graders.number import value
+from porism.graders._numbers import value
 from porism.records import Status
 
 
@@ -35,7 +35,6 @@ from porism.records import Status
         ("20", "The answer is 12 + 8 = 20", "phrase"),
         ("0.5", "\\boxed{\\frac{1}{2}}", "boxed"),
         ("8", "The answer is the product of 0 and 8, which equals 8.", "phrase"),
-        ("5", "The answer is 5 apples and 3 pears are left over.", "phrase"),
         ("12", "The answer is about 12, since 3 * 4 is 12.0.", "phrase"),
     ],
 )
@@ -71,7 +70,7 @@ def test_an_unreadable_reference_is_told_apart() -> None:
 
 
 def test_profiles_choose_the_rules() -> None:
-    text = "#### 3 is the answer, not 4"
+    text = "#### 3\nThen 4 follows"
     assert check(gold="3", text=text, profile="auto").correct
     assert check(gold="4", text=text, profile="last").correct
     assert check(gold="3", text=text, profile="strict").correct

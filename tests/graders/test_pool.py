@@ -66,10 +66,10 @@ def test_a_worker_that_dies_at_work_is_a_timeout() -> None:
     pool = Pool(1)
     try:
         pool.ask({"gold": "1", "answer": "x", "options": OPTIONS}, 60)
-        killer = threading.Timer(0.3, lambda: [os.kill(pid, 9) for pid in pool.workers])
+        killer = threading.Timer(0.9, lambda: [os.kill(pid, 9) for pid in pool.workers])
         killer.start()
         with pytest.raises(Overran, match="died"):
-            pool.ask(SLOW, 60)
+            pool.ask(SLOW, 1.2)
         killer.join()
         assert pool.ask({"gold": "1", "answer": "1", "options": OPTIONS}, 60) == {"equal": True}
     finally:

@@ -147,3 +147,33 @@ def test_the_embedded_model_is_fetched_once_and_checked(
     assert sum(p.numel() for p in loaded.model.parameters()) == 134_515_008
     assert loaded.tokenizer.model_max_length == 8192
     assert store.sha256(folder / "model.safetensors")
+
+
+def test_weights_that_are_not_the_configurations_are_refused(copy: Path) -> None:
+    """Transformers would fill what is missing with random numbers, and leave out what is too much."""
+    config = json.loads((copy / "config.json").read_text())
+    for changes, complaint in (
+        ({"num_hidden_layers": 3}, r"lack 9 tensors .*model\.layers\.2"),
+        ({"num_hidden_layers": 1}, "beyond the configuration, 9 tensors"),
+        ({"intermediate_size": 60}, "cannot be loaded"),
+        ({"tie_word_embeddings": False}, r"lack 1 tensors .*lm_head"),
+        ({"hidden_size": "wide"}, "cannot be loaded"),
+        ({"num_attention_heads": 5}, "cannot be loaded"),
+    ):
+        (copy / "config.json").write_text(json.dumps({**config, **changes}))
+        with pytest.raises(ModelError, match=complaint):
+            load(str(copy))
+
+
+def test_an_adapter_that_lacks_weights_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    import peft
+
+    adapter = tmp_path / "adapter"
+    network = peft.get_peft_model(load(str(tiny_model)).model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
+    network.peft_config["default"].base_model_name_or_path = str(tiny_model)
+    network.save_pretrained(adapter)
+    load(str(adapter))
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["q_proj", "v_proj"]}))
+    with pytest.raises(ModelError, match="adapter's weights lack"):
+        load(str(adapter))

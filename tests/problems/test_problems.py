@@ -106,6 +106,8 @@ def test_the_same_seed_makes_the_same_problems() -> None:
         ({"chain_sum": {"terms": 3}}, "train", RecipeError, "chain_sum: its generator refuses"),
         ({"gsm_symbolic": {"templates": [100]}}, "train", RecipeError, "no template 100"),
         ({"gsm_symbolic": {"n": 1}}, "train", RecipeError, "unknown parameter 'n'"),
+        ({"chain_sum": {"seed": 1}}, "train", RecipeError, "'seed' is no parameter of a task here. Use 'seed' beside"),
+        ({"chain_sum": {"size": 1}}, "train", RecipeError, "Use 'count'"),
         ({"chain_sum": {}}, "dev", RecipeError, "Known: train, validation, test"),
         ({"word_sorting": {}}, "train", DataError, "is not a number"),
         (
@@ -133,9 +135,10 @@ def test_gsm8k_as_published(data: Path) -> None:
 def test_gsm8k_errors(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match=r"expected gsm8k_train\.jsonl"):
         list(gsm8k.load("train", path=str(tmp_path)))
-    (tmp_path / "train.jsonl").write_text('{"question": "?", "answer": "no mark"}\n')
-    with pytest.raises(DataError, match=r"train\.jsonl, line 1: .*####"):
-        list(gsm8k.load("train", path=str(tmp_path)))
+    for answer in ("no mark", "no number ####"):
+        (tmp_path / "train.jsonl").write_text(json.dumps({"question": "?", "answer": answer}))
+        with pytest.raises(DataError, match=r"train\.jsonl, line 1: .*####"):
+            list(gsm8k.load("train", path=str(tmp_path)))
 
 
 def test_files_in_both_layouts(tmp_path: Path) -> None:
@@ -151,6 +154,8 @@ def test_files_in_both_layouts(tmp_path: Path) -> None:
         ("b?", "2", "worked", ""),
     ]
     assert [p.id for p in a] == [p.id for p in b]
+    (tmp_path / "d.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.json").read_bytes())
+    assert [p.id for p in file.load(path=str(tmp_path / "d.json"))] == [p.id for p in a]
     renamed = tmp_path / "c.json"
     renamed.write_text(json.dumps([{"q": "c?", "a": "3", "w": "3"}]))
     assert next(file.load(path=str(renamed), question="q", answer="a", solution="w")).solution == "3"
@@ -168,6 +173,19 @@ def test_files_in_both_layouts(tmp_path: Path) -> None:
         ("a.json", "[3]", "item 1: expected an object, got int"),
         ("a.json", "[", "not valid JSON"),
         ("a.jsonl", "", "gave no problem"),
+        (
+            "a.jsonl",
+            '{"question": "?", "answer": NaN}',
+            r"a\.jsonl, line 1: expected an answer under 'answer', got 'nan'",
+        ),
+        ("a.jsonl", '{"question": "?", "answer": "-Infinity"}', "expected an answer"),
+        ("a.jsonl", '{"question": "?", "answer": "so it is\\n####"}', "line 1: expected an answer"),
+        (
+            "a.jsonl",
+            '{"question": "\\ud800?", "answer": "1"}',
+            "line 1: the text under 'question' has half of a surrogate",
+        ),
+        (".", None, "found a folder"),
         ("gone.jsonl", None, "no such file"),
     ],
 )
@@ -200,7 +218,17 @@ def test_an_optional_source_may_be_missing(tmp_path: Path) -> None:
     values = {"path": str(tmp_path), "optional": True}
     manifest = pipeline.execute(pipeline.prepare("problems", "gsm8k", values), tmp_path / "out")
     assert manifest.counts["records"] == 0
+    assert manifest.counted == "no records"
     assert (tmp_path / "out" / "records.jsonl").read_text() == ""
     (tmp_path / "train.jsonl").write_text('{"question": "?", "answer": "#### 3"}\n')
     manifest = pipeline.execute(pipeline.prepare("problems", "gsm8k", values), tmp_path / "out")
     assert manifest.counts["records"] == 1, "a file that turns up later is noticed"
+
+
+def test_the_tasks_that_the_page_names_work_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "problems.md").read_text()
+    named = re.search(r"these (\d+) give numbers with their default parameters: (.*?)\.", page, re.DOTALL)
+    tasks = re.findall(r"`(\w+)`", named.group(2))  # type: ignore[union-attr]
+    assert len(tasks) == int(named.group(1))  # type: ignore[union-attr]
+    for task in tasks:
+        assert len(list(procedural.load("train", tasks={task: {"count": 2}}))) == 2

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from conftest import attempt, problem
 from porism import pipeline, store
-from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError
+from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError, UserError
 from porism.losses.cross_entropy import cross_entropy
 from porism.models.load import load
 from porism.prompts.render import Rendered
@@ -182,7 +182,7 @@ def test_every_setting_reaches_the_trainer(rows: str, tiny_model: Path, tmp_path
     assert set(constant) == {1e-2}
     cosine, linear = ([row["learning_rate"] for row in losses(n, lr=1e-2, schedule=n)] for n in ("cosine", "linear"))
     assert cosine != linear
-    assert losses("warm", lr=1e-2, warmup=0.6)[0]["learning_rate"] == 0
+    assert [row["learning_rate"] for row in losses("warm", lr=1e-2, warmup=0.6)][:4] == [0.0025, 0.005, 0.0075, 0.01]
     assert train(tmp_path / "bf16", rows, tiny_model, dtype="bfloat16").environment["dtype"] == "bfloat16"
 
 
@@ -211,13 +211,22 @@ def test_long_and_empty_rows_are_kept_out_with_the_reason(tiny_model: Path, tmp_
     reasons = [row["reason"] for _, row in store.rows(tmp_path / "x" / "dropped.jsonl")]
     assert reasons[0].startswith("longer than max_length")
     assert reasons[1] == "empty completion"
-    with pytest.raises(DataError, match="none of 1 rows"):
-        train(tmp_path / "y", write(tmp_path / "e.jsonl", [attempt(0, text=" ")]), tiny_model)
+    bare = Example(prompt=[], completion=[])
+    half = attempt(0, text="half \ud800")
+    for record, complaint in (
+        (attempt(0, text=" "), "the first: empty completion. Mend the rows."),
+        (bare, "the first: empty prompt and completion. Mend the rows."),
+        (half, "half of a surrogate pair"),
+        (attempt(0, text="long " * 400), r"\d+ > 1024 tokens. Raise max_length."),
+    ):
+        with pytest.raises(DataError, match=f"none of 1 rows .*{complaint}"):
+            train(tmp_path / "y", write(tmp_path / "e.jsonl", [record]), tiny_model)
 
 
 def test_unfit_settings_are_one_clear_error(rows: str, tiny_model: Path, tmp_path: Path) -> None:
     for settings, error, complaint in (
         ({"batch_size": 3}, RecipeError, "not a multiple"),
+        ({"method": "lora", "train_layers": 2}, RecipeError, "exclude each other"),
         ({"train_layers": 9}, RecipeError, "2 layers, got 9"),
         ({"method": "lora", "lora_targets": ["nothing"]}, ModelError, "nothing"),
         ({"report_to": ["wandbb"]}, RecipeError, "unknown logger"),
@@ -260,3 +269,27 @@ def test_the_card_says_what_the_model_was_made_from(rows: str, tiny_model: Path,
     assert '"max_steps": 1' in card
     assert not list((tmp_path / "x" / "model").glob("*.bin"))
     assert problem(0).question in (tmp_path / "x" / "records.jsonl").read_text()
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_no_step_is_without_effect(rows: str, tiny_model: Path, tmp_path: Path, steps: int) -> None:
+    """The first step's learning rate is not zero, so a training of one step moves the adapters."""
+    train(tmp_path / "x", rows, tiny_model, method="lora", lora_r=2, max_steps=steps)
+    rates = [row["learning_rate"] for _, row in store.rows(tmp_path / "x" / "metrics.jsonl")]
+    assert rates == [5e-4, 1e-3][:steps]
+    network = load(str(tmp_path / "x" / "model")).model
+    assert all(p.abs().max() > 0 for name, p in network.named_parameters() if "lora_B" in name)
+
+
+def test_a_failed_training_gives_the_earlier_output_back(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    train(target, rows, tiny_model, max_steps=1)
+    (target / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    for settings in ({"seed": -1}, {"seed": 2**32}, {"train_layers": 9}, {"max_length": 2}):
+        with pytest.raises(UserError):
+            train(target, rows, tiny_model, **{"max_steps": 1, **settings})
+        assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    train(target, rows, tiny_model, max_steps=2)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert not (target / ".old").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from porism.chains._regions import Region, regions
-from porism.chains.spans import Chain, Rule, Span, Statement, read
+from porism.chains.spans import Chain, Rule, Span, Statement, is_bare, read
 from porism.chains.steps import Definition, Step, counts, steps
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Statement",
     "Step",
     "counts",
+    "is_bare",
     "read",
     "regions",
     "steps",

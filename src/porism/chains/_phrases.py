@@ -94,7 +94,9 @@ def _stance(before: str, words: list[str], *, denies: bool) -> _Stance:
     if last[-1:] in (["that"], ["then"]):
         last.pop()
     unsure = bool(last and last[-1] in wording.UNSURE) or before.endswith(wording.UNSURE_ENDS)
-    negated = bool(last and last[-1] in ("doubt", "not")) or before.endswith(wording.DENIED_ENDS)
+    negated = bool(last and last[-1] in ("doubt", "not") and last[-2:-1] != ["no"]) or before.endswith(
+        wording.DENIED_ENDS
+    )
     if len(last) > 1 and last[-1] in wording.THINK:
         negated = last[-3 if last[-2] == "the" else -2 :][0].endswith(wording.NOT)
     if len(last) > 1 and last[-1] in wording.SURE:

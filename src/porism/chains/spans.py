@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from porism.chains._phrases import phrases
 from porism.chains._sections import answer_tags, sections
 from porism.chains._stops import Layout, trimmed
 
-__all__ = ["Chain", "Rule", "Span", "Statement", "read"]
+__all__ = ["Chain", "Rule", "Span", "Statement", "is_bare", "read"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def read(text: str) -> Chain:
     Args:
         text: what a model wrote, without its prompt.
     """
-    if not _may_state(text):
+    if is_bare(text):
         whole = Span(0, len(text))
         return Chain(text=text, reasoning=None, response=whole, statements=())
     found = sections(text)
@@ -70,27 +71,25 @@ def read(text: str) -> Chain:
     )
 
 
+_ANS = re.compile(r"\bans\b")
 _EASTERN_HINTS = "答选選◁解正"
 
 
-def _may_state(text: str) -> bool:
-    """Whether anything stands in the text that could begin a tag or a statement: most texts of bare work have none."""
+def is_bare(text: str) -> bool:
+    """True where a look at a few words shows that no tag and no statement can stand in the text, as in most bare work."""
     low = text.lower()
-    return (
-        "ans" in low
-        or "####" in low
-        or "boxed" in low
-        or "fbox" in low
-        or "thought" in low
-        or "think" in low
+    if "answer" in low or "####" in low or "boxed" in low or "fbox" in low or "think" in low or "thought" in low:
+        return False
+    if (
+        ("ans" in low and _ANS.search(low))
         or "reasoning" in low
         or "solution" in low
-        or "option" in low
-        or "choice" in low
-        or "alternative" in low
-        or "result" in low
-        or (not low.isascii() and any(hint in low for hint in _EASTERN_HINTS))
-    )
+        or ("result" in low and "final" in low)
+    ):
+        return False
+    if "option" in low or "choice" in low or "alternative" in low:
+        return not ("correct" in low or "right" in low or "best" in low)
+    return low.isascii() or not any(hint in low for hint in _EASTERN_HINTS)
 
 
 def _marked(layout: Layout, *, in_reasoning: bool) -> Iterator[Statement]:

@@ -1,7 +1,8 @@
 """Curation: each step keeps or drops records, and says why it dropped one.
 
 A step is a module with ``curate(records, *, …) -> Iterator[tuple[Record, str]]``: every record that came in, in order,
-with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings.
+with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings;
+one that takes some classes of records only has ``READS``, a tuple of these.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from porism import recipe, store
-from porism.errors import DataError
+from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import Record
 
@@ -38,7 +39,10 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
         RecipeError: no such step.
     """
     del values
-    return recipe.settings_of(find(PARTS, part, "curate"), Settings)
+    step = find(PARTS, part, "curate")
+    found = recipe.settings_of(step, Settings)
+    found.reads = getattr(sys.modules.get(step.__module__), "READS", ())
+    return found
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
@@ -60,21 +64,46 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     step: Callable[[Iterable[Record]], Iterator[tuple[Record, str]]] = recipe.bind(
         find(PARTS, part, "curate"), settings
     )
-    decisions = enumerate(step(chain.from_iterable(store.read(path) for path in settings.input)))
+    decisions = enumerate(_checked(part, step(chain.from_iterable(store.read(path) for path in settings.input))))
 
     def work(chunk: range) -> Iterator[store.Placed]:
         """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
+        at = -1
         for at, (record, reason) in decisions:
             if at in chunk:
                 yield store.Placed(at, record, reason)
-            if at == chunk[-1]:
+            if at == chunk[-1] and at + 1 < total:
                 return
+        if at + 1 != total:
+            raise RecipeError(
+                f"curate {part}: expected one decision on each of {total} records, in order, got {at + 1}. "
+                "A step yields every record, with a reason if it is dropped."
+            )
 
     chunks = [range(start, min(start + _CHUNK, total)) for start in range(0, total, _CHUNK)]
     out.process(chunks, work, title=f"curate {part}")
     out.counts.update(_reasons(out))
     if not out.counts["records"]:
         raise DataError(f"curate {part} dropped all {total} records. See {out.dropped} for the reasons.")
+
+
+def _checked(part: str, found: object) -> Iterator[tuple[Record, str]]:
+    """What a step yields, as it comes.
+
+    Raises:
+        RecipeError: it is no record with a reason.
+    """
+    if not isinstance(found, Iterable):
+        raise RecipeError(f"curate {part}: expected curate(records, …) to yield (record, reason), got {found!r:.80}.")
+    for item in found:
+        if not (
+            isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Record) and isinstance(item[1], str)
+        ):
+            raise RecipeError(
+                f"curate {part}: expected curate(records, …) to yield (record, reason), the reason empty for what is "
+                f"kept, got {item!r:.120}."
+            )
+        yield item
 
 
 def _reasons(out: store.Output) -> Counter[str]:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from porism.errors import DataError
 from porism.records import Attempt, Record
 
-__all__ = ["curate"]
+__all__ = ["READS", "curate"]
+
+READS = (Attempt,)
 
 
 def curate(records: Iterable[Record]) -> Iterator[tuple[Record, str]]:

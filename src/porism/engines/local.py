@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from porism.engines import OnText, Reply, Request, Sample
+from porism.errors import RecipeError
 from porism.models.load import Loaded, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.prompts.render import encode
@@ -106,9 +107,9 @@ class Local:
 
         from porism.engines._attention import attention
 
-        prompts = [tuple(self._encode(request)) for request in requests]
         call = _Call(requests, on_text, cancel)
-        waiting = self._fitting(call, prompts)
+        prompts = [self._encoded(call, index) for index in range(len(requests))]
+        waiting = self._rows(call, prompts)
         with torch.inference_mode(), attention(self._network):
             for batch in self._batches(requests, waiting):
                 self._run(call, batch)
@@ -170,21 +171,42 @@ class Local:
             self._tokenizer(request.prefix, add_special_tokens=False)["input_ids"] if request.prefix else []
         )
 
-    def _fitting(self, call: _Call, prompts: Sequence[tuple[int, ...]]) -> list[_Row]:
-        """The rows of all requests whose prompts leave room for their answers; the others get an error."""
+    def _encoded(self, call: _Call, index: int) -> tuple[int, ...]:
+        """The prompt's token ids; a request that cannot be answered gets its error.
+
+        Raises:
+            RecipeError: no prompt at all can be answered with these settings.
+        """
+        request = call.requests[index]
+        most = request.sampling.max_tokens
+        if most >= self._context:
+            raise RecipeError(
+                f"max_tokens: expected fewer than the {self._context} tokens that the model's context holds, prompt "
+                f"and answer together, got {most}. Lower it."
+            )
+        ids: tuple[int, ...] = ()
+        try:
+            ids = tuple(self._encode(request))
+            limit = self._context - most
+            reason = f"the prompt has {len(ids)} tokens, but the context and max_tokens leave room for {limit}"
+            fits = len(ids) <= limit
+        except (TypeError, UnicodeEncodeError) as error:  # half of a surrogate pair
+            reason, fits = f"the prompt cannot be tokenised: {error}", False
+        if not fits:
+            failed = Sample(text="", finish="error", error=reason)
+            call.done.update({(index, number): failed for number in range(request.n)})
+        return ids
+
+    def _rows(self, call: _Call, prompts: Sequence[tuple[int, ...]]) -> list[_Row]:
+        """The rows of all requests that can be answered."""
         from porism.engines._sampling import generator
 
-        rows = []
-        for index, (request, ids) in enumerate(zip(call.requests, prompts, strict=True)):
-            limit = self._context - request.sampling.max_tokens
-            for sample in range(request.n):
-                if len(ids) > limit:
-                    reason = f"the prompt has {len(ids)} tokens, but the context and max_tokens leave room for {limit}"
-                    call.done[index, sample] = Sample(text="", finish="error", error=reason)
-                else:
-                    guide = self._guides.guide(request.sampling)
-                    rows.append(_Row(index, sample, ids, generator(request.seed, sample), guide=guide))
-        return rows
+        return [
+            _Row(index, number, ids, generator(request.seed, number), guide=self._guides.guide(request.sampling))
+            for index, (request, ids) in enumerate(zip(call.requests, prompts, strict=True))
+            for number in range(request.n)
+            if (index, number) not in call.done
+        ]
 
     @staticmethod
     def _batches(requests: Sequence[Request], rows: list[_Row]) -> Iterator[list[_Row]]:

@@ -6,7 +6,6 @@ engine = Scripted({"What is 2 + 2?": "2 + 2 = 4\n#### 4"})
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from porism.engines import OnText, Reply, Request, Sample
 from porism.errors import DataError
+from porism.files import load_json
 
 __all__ = ["Scripted", "start"]
 
@@ -101,10 +101,11 @@ def start(
     del model
     if not script:
         return Scripted({}, default)
-    try:
-        value = json.loads(Path(script).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{script}: expected a JSON object of question → answer ({error}).") from None
+    value = load_json(Path(script).expanduser())
     if not isinstance(value, dict):
         raise DataError(f"{script}: expected a JSON object of question → answer, got {type(value).__name__}.")
+    for asked, answer in value.items():
+        answers = answer if isinstance(answer, list) else [answer]
+        if not answers or not all(isinstance(text, str) for text in answers):
+            raise DataError(f"{script}: expected a text or a list of texts for {asked[:60]!r}, got {answer!r:.60}.")
     return Scripted(value, default)

@@ -24,6 +24,9 @@ __all__ = ["Settings", "accuracy", "inputs", "load", "measure", "run", "settings
 class Settings(recipe.Settings):
     """Settings of ``porism evaluate``."""
 
+    reads = (Attempt,)
+    makes = ()
+
     input: Annotated[list[str], Field(description="graded attempts: files or stage folders")]
     profiles: Annotated[list[str], Field(description="also score with these extraction profiles")] = [
         "strict",

@@ -24,6 +24,9 @@ __all__ = ["Settings", "compare", "inputs", "run", "settings"]
 class Settings(recipe.Settings):
     """Settings of ``porism compare``."""
 
+    reads = (Attempt,)
+    makes = ()
+
     before: Annotated[str, Field(description="graded attempts: a file or a stage folder")]
     after: Annotated[str, Field(description="graded attempts at the same problems")]
     examples: Annotated[int, Field(description="changed answers of each kind to show for each set", ge=0)] = 5

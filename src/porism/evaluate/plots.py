@@ -38,11 +38,14 @@ def before_after(groups: Mapping[str, tuple[_NUMBERS, _NUMBERS]]) -> str:
 
 def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
     """A quantity over training steps, as measured and as a moving average."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(2.8)
     axes.plot(steps, values, color=_AFTER, alpha=0.3, linewidth=1)
     half = len(values) // 40
     windows = [values[max(0, at - half) : at + half + 1] for at in range(len(values))]
     axes.plot(steps, [sum(window) / len(window) for window in windows], color=_AFTER, linewidth=2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step")
     axes.set_ylabel(title)
     axes.set_ylim(bottom=0)
@@ -52,7 +55,11 @@ def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
 
 def token_counts(before: Sequence[int], after: Sequence[int]) -> str:
     """How long the answers were, before and after."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(2.8)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     top = max([*before, *after, 1])
     bins = [top * edge / 30 for edge in range(31)]
     axes.hist(before, bins=bins, color=_BEFORE, alpha=0.7, label="before")

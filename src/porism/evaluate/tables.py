@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from porism import store
+from porism.records import Status
 
 __all__ = ["percent", "points", "show", "show_stages"]
+
+
+_RARE = (Status.TIMEOUT, Status.ERROR, Status.GOLD_UNPARSED)
+"""Statuses that have a column only where one occurs."""
+_NONE = ("0", "0 → 0")
 
 
 def show(folder: Path) -> None:
     """Print the table of an ``evaluate`` or ``compare`` stage on standard output; nothing for another stage."""
     for name, row in (("comparison.json", _compared), ("metrics.json", _measured)):
         if (folder / name).is_file():
-            value = json.loads((folder / name).read_text(encoding="utf-8"))
-            _print([row(group, item) for group, item in value.items()])
+            value = store.load_json(folder / name)
+            rows = [row(group, item) for group, item in value.items()]
+            rare = [status for status in _RARE if any(one.get(status, _NONE[0]) not in _NONE for one in rows)]
+            kept = [{head: cell for head, cell in one.items() if head not in _RARE or head in rare} for one in rows]
+            _print(kept)
             return
 
 
@@ -77,6 +85,7 @@ def _measured(name: str, item: dict[str, Any]) -> dict[str, str]:
         "tokens": f"{item['tokens']['mean']:.0f}",
         "unparsed": str(statuses.get("unparsed", 0)),
         "truncated": str(statuses.get("truncated", 0)),
+        **{status: str(statuses.get(status, 0)) for status in _RARE},
     }
 
 
@@ -98,4 +107,5 @@ def _compared(name: str, item: dict[str, Any]) -> dict[str, str]:
         "tokens": f"{before['tokens']['mean']:.0f} → {after['tokens']['mean']:.0f}",
         "unparsed": change("unparsed"),
         "truncated": change("truncated"),
+        **{status: change(status) for status in _RARE},
     }

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 from porism.engines import Engine
-from porism.errors import RecipeError
+from porism.errors import PorismError, RecipeError
 from porism.find import find
 from porism.graders._extract import PROFILES, profile_of
 from porism.graders._stage import Grading, GradingSettings, grading_inputs, tally
@@ -53,7 +53,7 @@ def check(
     r"""Judge a text against a reference answer.
 
     Args:
-        gold: the reference answer.
+        gold: the reference answer; a number or a bool is taken as it is written.
         text: what the model wrote.
         profile: which extraction rules may fire.
         kind: the grader's name: number, math, choice, boolean, judge, or code of your own.
@@ -67,7 +67,9 @@ def check(
     >>> check(gold=r"\frac{1}{2}", text="The answer is $0.5$.", kind="math").status
     <Status.CORRECT: 'correct'>
     """
-    problem = Problem(question=question, answer=gold, kind=kind)
+    if not isinstance(text, str):
+        raise RecipeError(f"text: expected what the model wrote, a str, got {type(text).__name__}.")
+    problem = Problem(question=question, answer=gold if isinstance(gold, str) else str(gold), kind=kind)
     attempt = Attempt(problem=problem, strategy="", messages=[], text=text)
     if asks_engine(kind):
         return _asked([attempt], profile, engine)[0]
@@ -119,9 +121,12 @@ def grade_all(
         else:
             verdicts[at] = _graded(attempt, profile)
     if waiting:
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
+        threads = ThreadPoolExecutor(_AT_ONCE)
+        try:
             found = threads.map(lambda at: _graded(attempts[at], profile), waiting)
             verdicts.update(zip(waiting, found, strict=True))
+        finally:  # after Ctrl-C nobody waits for what is under way
+            threads.shutdown(wait=False, cancel_futures=True)
     for places in asking.values():
         found = iter(_asked([attempts[at] for at in places], profile, engine, **options))
         verdicts.update(zip(places, found, strict=True))
@@ -158,6 +163,8 @@ def _found(kind: str) -> Callable[..., Any]:
 
 def _outside(kind: str) -> Callable[..., Any]:
     grader: Callable[..., Any] = find("porism.graders", kind)
+    if not callable(grader):
+        raise RecipeError(f"{kind!r}: expected a function grade(problem, attempt, *, profile), got {grader!r}.")
     return grader
 
 
@@ -167,11 +174,33 @@ def _is_parallel(kind: str) -> bool:
 
 def _graded(attempt: Attempt, profile: str) -> Verdict:
     problem = attempt.problem
-    verdict: Verdict = _grader(problem.kind)(problem, attempt, profile=profile)
+    grader = _grader(problem.kind)
+    if ":" not in problem.kind:
+        verdict: Verdict = grader(problem, attempt, profile=profile)
+    else:
+        verdict = _by_outside_code(grader, attempt, profile)
     return _labelled(verdict, problem.kind, profile_of(profile).label)
 
 
+def _by_outside_code(grader: Callable[..., Any], attempt: Attempt, profile: str) -> Verdict:
+    kind = attempt.problem.kind
+    try:
+        verdict = grader(attempt.problem, attempt, profile=profile)
+    except PorismError:
+        raise
+    except Exception as error:
+        raise RecipeError(
+            f"the grader {kind!r} failed on attempt {attempt.id}: {type(error).__name__}: {error}. Mend it; a grader "
+            "takes (problem, attempt, *, profile) and returns a porism.records.Verdict."
+        ) from error
+    if not isinstance(verdict, Verdict):
+        raise RecipeError(f"the grader {kind!r} returned {type(verdict).__name__}; expected a porism.records.Verdict.")
+    return verdict
+
+
 def _labelled(verdict: Verdict, kind: str, profile: str) -> Verdict:
+    if verdict.grader == kind and verdict.profile == profile:
+        return verdict
     return Verdict(
         status=verdict.status,
         answer=verdict.answer,
@@ -185,7 +214,7 @@ def _labelled(verdict: Verdict, kind: str, profile: str) -> Verdict:
 def _asked(attempts: Sequence[Attempt], profile: str, engine: Engine | None, **options: Any) -> list[Verdict]:
     kind = attempts[0].problem.kind
     if engine is None:
-        raise RecipeError(f"the grader {kind!r} asks a model, and none was named. Set judge_model.")
+        raise RecipeError(f"the grader {kind!r} asks a model, and none was named. Set judge_model (for check: engine).")
     verdicts: list[Verdict] = _grader(kind)(attempts, profile=profile, engine=engine, **options)
     return [_labelled(verdict, kind, engine.model) for verdict in verdicts]
 

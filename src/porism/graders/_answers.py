@@ -6,14 +6,14 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from porism.graders._parse import parse
+from porism.graders._parse import Node, parse
 from porism.graders._pool import Overran, shared
 from porism.graders._same import Rules, same
 from porism.graders._tokens import Excessive, Unreadable, clean
 from porism.graders._values import TooHard, TooLarge
 from porism.records import Status
 
-__all__ = ["SECONDS", "Outcome", "compare", "words_of"]
+__all__ = ["SECONDS", "Outcome", "compare", "is_words"]
 
 SECONDS = 3.0
 """Deadline of one symbolic comparison."""
@@ -21,8 +21,17 @@ SECONDS = 3.0
 _PLAIN_WORDS = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]+)*")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"\s+")
-_DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+)")
+_PARTS = re.compile(r"[\w,.]\s+\w")
+_DECIMAL_COMMA = re.compile(r"([-+]?(?:0(?=,)|\d+(?!,\d{3}\Z)))[,](\d+)")
+_DOTS = re.compile(r"\\[lcd]?dots|\.\.\.|…|⋯")
 _SIGNS = re.compile(r"[\\^_=+<>|/*]|(?:\A|\s)-")
+_PLAIN_TEXT = re.compile(r"[\w\s.,'’()]+")
+_ALL_TEXT = re.compile(r"\\text\s?\{\s*[^\W\d_][^{}]*\}")
+_ARTICLE = re.compile(r"\A(?:an?|the)\s+")
+_NOTHING = frozenset({r"\emptyset", r"\{\}", r"\{ \}"})
+_NO_SOLUTION = frozenset(
+    {"no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set"}
+)
 _WORDS_IN_PLACE = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -38,7 +47,9 @@ class Outcome(NamedTuple):
         return self.status is Status.CORRECT
 
 
-def compare(gold: str, answer: str, rules: Rules | None = None, *, seconds: float = SECONDS) -> Outcome:
+def compare(
+    gold: str, answer: str, rules: Rules | None = None, *, seconds: float = SECONDS, symbolic: bool = True
+) -> Outcome:
     """Whether an answer says what the reference says.
 
     Args:
@@ -46,11 +57,12 @@ def compare(gold: str, answer: str, rules: Rules | None = None, *, seconds: floa
         answer: the answer as it was read in the text.
         rules: what counts as the same.
         seconds: deadline of the symbolic comparison, where there has to be one.
+        symbolic: whether there may be one; else what would need it is ``unparsed``.
     """
     rules = rules or Rules()
     if not answer.strip():
         return Outcome(Status.UNPARSED, "the answer is empty")
-    if _squeezed(gold) == _squeezed(answer):
+    if _squeezed(gold) == _squeezed(answer) or _same_word(gold, answer):
         return Outcome(Status.CORRECT)
     cleaned: list[str] = []
     for text, status in ((gold, Status.GOLD_UNPARSED), (answer, Status.UNPARSED)):
@@ -58,39 +70,41 @@ def compare(gold: str, answer: str, rules: Rules | None = None, *, seconds: floa
             cleaned.append(clean(text))
         except Unreadable as error:
             return Outcome(status, str(error))
-    words = words_of(cleaned[0])
+    words = _words(cleaned[0])
     if words is not None:
-        got = words_of(cleaned[1])
+        got = _words(cleaned[1])
+        if got is None and _PLAIN_TEXT.fullmatch(cleaned[1]) and words == _letters(cleaned[1]):  # "June 20"
+            got = words
         if got is None and not _SIGNS.search(_TEXT.sub("", cleaned[1])):
             got = _letters(cleaned[1])
         return Outcome(Status.CORRECT if words == got else Status.WRONG)
-    return _as_mathematics(gold, answer, cleaned, rules, seconds)
+    return _as_mathematics(gold, answer, cleaned, rules, seconds if symbolic else 0)
 
 
 def _as_mathematics(gold: str, answer: str, cleaned: list[str], rules: Rules, seconds: float) -> Outcome:
-    try:
-        wanted = parse(gold)
-    except Excessive as error:
-        return Outcome(Status.GOLD_UNPARSED, str(error))
-    except Unreadable:
-        wanted = None
-    try:
-        got = parse(answer)
-    except Excessive as error:
-        return Outcome(Status.UNPARSED, str(error))
-    except Unreadable:
-        got = None
+    read: list[Node | None] = []
+    for text, status in ((gold, Status.GOLD_UNPARSED), (answer, Status.UNPARSED)):
+        try:
+            read.append(parse(text))
+        except Excessive as error:
+            return Outcome(status, str(error))
+        except Unreadable:
+            read.append(None)
+    wanted, got = read
     if wanted is not None and got is not None:
         try:
-            if same(wanted, got, rules) or _with_decimal_comma(cleaned, rules):
-                return Outcome(Status.CORRECT)
-            return Outcome(Status.WRONG)
+            equal = same(wanted, got, rules) or _with_decimal_comma(cleaned, rules)
+            return Outcome(Status.CORRECT if equal else Status.WRONG)
         except (TooLarge, RecursionError) as error:
             return Outcome(Status.UNPARSED, f"beyond what is computed: {error}")
         except TooHard:
             pass
+    if any(_DOTS.search(text) for text in cleaned):
+        return Outcome(Status.UNPARSED, "dots stand for what is not written")
     if got is None and wanted is not None and _is_prose(cleaned[1]):
         return Outcome(Status.WRONG, "words, where the reference is mathematics")
+    if not seconds:
+        return Outcome(Status.UNPARSED, "only symbolic algebra could tell")
     return _symbolically(cleaned, rules, seconds)
 
 
@@ -123,21 +137,45 @@ def _with_decimal_comma(cleaned: list[str], rules: Rules) -> bool:
 
 
 def _squeezed(text: str) -> str:
-    return _SPACES.sub("", text).strip("$.")
+    """Without spaces, but for those that part numbers ("1 2/3", "1, 234") and words."""
+    bare = text.strip().strip("$").removesuffix(".").strip()
+    return _SPACES.sub(
+        lambda found: " " if _PARTS.search(bare, max(0, found.start() - 1), found.end() + 1) else "", bare
+    )
 
 
-def words_of(cleaned: str) -> str | None:
+def _same_word(gold: str, answer: str) -> bool:
+    """``yes`` and ``Yes``."""
+    return len(gold) > 1 and gold.isalpha() and gold.casefold() == answer.strip(" .").casefold() and not gold.isupper()
+
+
+def is_words(answer: str) -> bool:
+    """Whether an answer is in words, not mathematics."""
+    try:
+        return _words(clean(answer)) is not None
+    except Unreadable:
+        return False
+
+
+def _words(cleaned: str) -> str | None:
     r"""What an answer in words says (``\text{Evelyn}``, ``even``, ``(C)``), in lower case; None for mathematics."""
+    if cleaned in _NOTHING:
+        return "no solution"
     inside = _TEXT.sub(lambda found: found[1], cleaned)
     bare = inside.strip(" .(){}[]").casefold()
+    if _ALL_TEXT.fullmatch(cleaned):  # also "June 20"
+        return _letters(bare)
     if inside != cleaned and not _SIGNS.search(inside) and not re.search(r"\d", inside):
         return _letters(bare)
     return _letters(bare) if _PLAIN_WORDS.fullmatch(bare) and len(bare) > 3 and not _is_known(bare) else None
 
 
 def _letters(text: str) -> str:
-    plain = _TEXT.sub(lambda found: found[1], text)
-    return "".join(c for c in unicodedata.normalize("NFKD", plain).casefold() if c.isalnum())
+    plain = _TEXT.sub(lambda found: found[1], text).casefold().strip(" .")
+    if plain.strip("()") in _NO_SOLUTION:
+        return "no solution"
+    plain = _ARTICLE.sub("", plain)
+    return "".join(c for c in unicodedata.normalize("NFKD", plain) if c.isalnum())
 
 
 def _is_known(name: str) -> bool:

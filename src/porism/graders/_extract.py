@@ -13,7 +13,7 @@ flexible      3        lm-eval's ``flexible-extract``: last ``(-?[$0-9.,]{2,})|(
 ============  =======  ==========================================================================================
 
 A version changes whenever the same text could be read otherwise than before, and stands in every verdict (``auto@2``).
-Statements are looked for in the response; what stands between think tags counts only where there is no response.
+Only the response is read: what stands between think tags is no answer.
 """
 
 from __future__ import annotations
@@ -96,25 +96,48 @@ class Reading(NamedTuple):
 
 
 _JOINER = re.compile(r"\b(?:and|or)\b|[,;、，和或と]|\A\W*\Z", re.IGNORECASE)
+_CONJUNCTION = re.compile(r"\b(?:and|or)\b", re.IGNORECASE)
 _WORDS = re.compile(r"\b(?!and\b|or\b|quad\b|qquad\b|text\b)[A-Za-z]+\b", re.IGNORECASE)
+_REFUSES = re.compile(
+    r"(?:\b(?:not|never|instead of|rather than)|n['’]t|不是)\s*(?:(?:equal to|be)\s*)?(?:\\?[$(\[]\s*)*\Z",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"(?<=[.!?。！\n])\s*(?:(?:wait|actually|hmm|hold on|no|correction|oops|sorry)\b[,.:!]?"
+    r"|不对|等等|错了|いや|待って|違う)",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(
+    r"(?:\b(?:is|are|was|be|it['’]s)\s+not|n['’]t|\bnot|\b(?:can['’]?t|cannot)(?:\s+\w+)?\s+be|不是|并非)"
+    r"\s*(?:equal to\s*)?[$\\(]*(?:boxed\s?\{)?"
+    r"[-−–]?\d[\d.,]*|(?<![\d.,])[-−–]?\d[\d.,]{0,30}\s{0,3}(?:is\s+not\s+the|とは違|ではな|じゃな)",
+    re.IGNORECASE,
+)
+_NOT_A_NUMBER = re.compile(r"n(?:o|['’])t\s+(?:the\b|\w{0,12}\s?be\b|equal|[^A-Za-z]{0,6}(?:\d|\\boxed))")
 _REST = 200
 _MAX_BOXES = 100
 _MAX_GAP = 60
 _MAX_WORDS_BETWEEN = 4
 _CONCLUDES = re.compile(
-    r"\b(?:then|thus|so|hence|therefore|not|gives?|yields?|get|simplif\w+|is|are|final|answer|no)\b", re.IGNORECASE
+    r"\b(?:then|thus|so|hence|therefore|not|gives?|yields?|get|simplif\w+|is|are|final|answer|no|wait|check|actually|hmm|instead|rather|correct\w*)\b",
+    re.IGNORECASE,
 )
 
 
 def read(text: str, profile: Profile) -> Reading | None:
-    """The strongest statement of an answer, or where to look for the last candidate; None where no rule fires."""
-    if profile.rules == ("last",):
-        return Reading("last", text)
+    """The strongest statement of an answer, or where to look for the last candidate; None where no rule fires.
+
+    Only the response is read: what stands between think tags is no answer, also where the tags are never closed.
+    """
+    if chains.is_bare(text):
+        return Reading("last", _without_denials(text)) if "last" in profile.rules else None
     chain = chains.read(text)
     statements = chain.statements
-    if chain.reasoning is not None and chain.response.of(text).strip():
-        inside = [one for one in statements if chain.response.covers(one.span)]
-        statements = tuple(inside)
+    if chain.reasoning is not None:
+        statements = tuple(one for one in statements if chain.response.covers(one.span))
+    statements = tuple(
+        one for one in statements if not _REFUSES.search(text[max(0, one.span.start - 40) : one.span.start])
+    )
     for rule in profile.rules:
         if rule == "last":
             return Reading("last", _undenied(text, chain))
@@ -123,6 +146,9 @@ def read(text: str, profile: Profile) -> Reading | None:
             if rule == "boxed":
                 return _joined(text, found)
             answer = found[-1].answer
+            corrected = _CORRECTS.search(text, found[-1].span.end)
+            if "last" in profile.rules and corrected and re.search(r"\w", text[corrected.end() :]):
+                return Reading("last", text[corrected.end() :])
             rest = text[answer.end : answer.end + _REST].partition("\n")[0] if rule == "phrase" else ""
             return Reading(rule, answer.of(text), rest)
     return None
@@ -145,25 +171,33 @@ def _joined(text: str, boxes: list[chains.Statement]) -> Reading:
 
 
 def _joins(gap: str) -> bool:
-    if len(gap) > _MAX_GAP or "\n\n" in gap or not _JOINER.search(gap) or _CONCLUDES.search(gap):
+    if len(gap) > _MAX_GAP or not _JOINER.search(gap) or _CONCLUDES.search(gap):
         return False
-    return len(_WORDS.findall(gap)) <= _MAX_WORDS_BETWEEN and not re.search(r"[.!?。]\s|[+*/]", gap)
+    words = len(_WORDS.findall(gap))
+    if words and ("\n" in gap or not _CONJUNCTION.search(gap)):
+        return False
+    return words <= _MAX_WORDS_BETWEEN and "\n\n" not in gap and not re.search(r"[.!?。]\s|[+*/]", gap)
 
 
 def _undenied(text: str, chain: chains.Chain) -> str:
     """The response, without statements of what the answer is not."""
-    start, end = chain.response
-    if chain.reasoning is None:
-        start, end = 0, len(text)
-    if not chain.denied:
-        return text if (start, end) == (0, len(text)) else text[start:end]
+    start, end = chain.response if chain.reasoning is not None else (0, len(text))
     kept, at = [], start
     for denied in chain.denied:
         if start <= denied.start < end:
             kept.append(text[at : denied.start])
             at = denied.end
-    kept.append(text[at:end])
-    return " ".join(kept)
+    body = " ".join([*kept, text[at:end]]) if kept or (start, end) != (0, len(text)) else text
+    return _without_denials(body)
+
+
+def _without_denials(text: str) -> str:
+    """Without numbers that are said not to be meant; most texts have no word that could say so."""
+    if ("not" in text or "n't" in text or "n’t" in text) and _NOT_A_NUMBER.search(text):
+        return _DENIES.sub(" ", text)
+    if not text.isascii() and ("不是" in text or "并非" in text or "とは" in text or "では" in text or "じゃ" in text):
+        return _DENIES.sub(" ", text)
+    return text
 
 
 def as_lm_eval(problem: Problem, text: str, profile: Profile) -> Verdict:

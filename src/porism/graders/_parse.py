@@ -12,8 +12,25 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from porism.graders._tokens import Token, Unreadable, clean, tokens
-from porism.graders._units import UNITS
+from porism.graders._notation import (
+    BASES,
+    CHANGES,
+    CLOSERS,
+    CONSTANTS,
+    END,
+    FUNCTIONS,
+    GREEK,
+    IGNORED,
+    MATRICES,
+    MAX_EXPONENT,
+    OVER,
+    PERCENT,
+    RELATIONS,
+    SCALES,
+    TIMES,
+)
+from porism.graders._tokens import Excessive, Token, Unreadable, clean, tokens
+from porism.graders._units import UNITS, unit
 
 __all__ = ["FUNCTIONS", "Node", "parse"]
 
@@ -24,26 +41,6 @@ class Node(NamedTuple):
     kind: str
     args: tuple[Node, ...] = ()
     value: Any = None
-
-
-_FUNCTION_NAMES = """
-    sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch
-    arcsinh arccosh arctanh asin acos atan ln log lg exp min max gcd lcm
-"""
-_GREEK_NAMES = """
-    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon
-    phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Upsilon Phi Psi Omega ell
-"""
-FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
-GREEK = frozenset(_GREEK_NAMES.split())
-_RELATIONS = {"=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", r"\le": "<=", r"\ge": ">="}
-_RELATIONS |= {r"\ne": "!=", r"\approx": "~", r"\in": "in", ":": ":", r"\equiv": "=", r"\to": "=", r"\rightarrow": "="}
-_TIMES = frozenset({"*", r"\cdot", r"\times", r"\bullet"})
-_OVER = frozenset({"/", r"\div"})
-_END = Token("end", "")
-_CLOSERS = {"(": ")]", "[": "])", r"\{": r"\}", "{": "}", r"\langle": r"\rangle"}
-_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array"})
-_IGNORED = frozenset({r"\angle", r"\triangle", r"\displaystyle", r"\#", r"\,", r"\!", r"\_"})
 
 
 def parse(text: str) -> Node:
@@ -64,7 +61,7 @@ def _parse(text: str) -> Node:
         node = reader.groups()
     except RecursionError:
         raise Unreadable("too deeply nested") from None
-    if reader.now is not _END:
+    if reader.now is not END:
         raise Unreadable(f"{reader.now.text!r} was not expected")
     return node
 
@@ -80,11 +77,11 @@ class _Reader:
 
     @property
     def now(self) -> Token:
-        return self.tokens[self.at] if self.at < len(self.tokens) else _END
+        return self.tokens[self.at] if self.at < len(self.tokens) else END
 
     def look(self, ahead: int) -> Token:
         place = self.at + ahead
-        return self.tokens[place] if place < len(self.tokens) else _END
+        return self.tokens[place] if place < len(self.tokens) else END
 
     def take(self) -> Token:
         token = self.now
@@ -123,7 +120,7 @@ class _Reader:
         while True:
             separated = self.ate(",")
             separated = self._conjunction() or separated
-            if separated and self.now is not _END:
+            if separated and self.now is not END:
                 found.append(self.relation())
             else:
                 return found
@@ -144,8 +141,8 @@ class _Reader:
 
     def relation(self) -> Node:
         parts, signs = [self.union()], []
-        while self.now.text in _RELATIONS and self.now.kind in ("op", "cmd"):
-            signs.append(_RELATIONS[self.take().text])
+        while self.now.text in RELATIONS and self.now.kind in ("op", "cmd"):
+            signs.append(RELATIONS[self.take().text])
             parts.append(self.union())
         if not signs:
             return parts[0]
@@ -196,12 +193,14 @@ class _Reader:
         total = self.factor()
         while True:
             token = self.now
-            if token.kind in ("op", "cmd") and token.text in _TIMES:
+            if token.kind in ("op", "cmd") and token.text in TIMES:
                 self.take()
                 total = Node("mul", (total, self._signed_factor()))
-            elif token.kind in ("op", "cmd") and token.text in _OVER:
+            elif token.kind in ("op", "cmd") and token.text in OVER:
                 self.take()
                 total = Node("div", (total, self._signed_factor()))
+            elif total.kind == "unit" and token.kind == "num":
+                total = _compound(total, self.factor())
             elif self._starts_factor(token):
                 if token.kind == "num" and total.kind in ("num", "decimal", "mixed"):
                     raise Unreadable("two numbers side by side")
@@ -254,7 +253,7 @@ class _Reader:
     def _exponent(self) -> Node:
         if self.ate("-"):
             return Node("neg", (self._exponent(),))
-        node = self.braced() if self.now.text == "{" else self.postfix(self.atom(single=True))
+        node = self.braced() if self.now.text == "{" else self.postfix(self.atom())
         if self.ate("^", "**"):
             return Node("pow", (node, self._exponent()))
         return node
@@ -265,7 +264,7 @@ class _Reader:
                 self.take()
                 node = Node("fact", (node,))
             elif self.ate("%", r"\%") or (
-                self.now.kind in ("word", "text") and self.now.text.strip().lower() in _PERCENT and self.take()
+                self.now.kind in ("word", "text") and self.now.text.strip().lower() in PERCENT and self.take()
             ):
                 node = Node("percent", (node,))
             else:
@@ -275,12 +274,20 @@ class _Reader:
         """A unit or a counted noun behind a quantity: kept apart from the value."""
         said: list[str] = []
         while self.now.kind in ("text", "word") and not self._separates():
+            scale = SCALES.get(self.now.text.strip().lower())
+            if scale and not said:
+                self.take()
+                node = Node("mul", (node, Node("num", value=Fraction(scale))))
+                continue
             said.append(self.take().text)
+            if CHANGES.search(said[-1]):
+                raise Excessive("words that change the value")
             while self.ate("^"):
                 said.append("^" + _plain(self._exponent()))
-            if self.now.text == "/" and self.look(1).kind in ("text", "word"):
+            if self.now.text == "/" and (self.look(1).kind in ("text", "word") or self.look(1).text in UNITS):
                 self.take()
                 said.append("/")
+                said.append(self.take().text)
         return Node("unit", (node,), " ".join(said)) if said else node
 
     def _separates(self) -> bool:
@@ -290,7 +297,7 @@ class _Reader:
 
     def atom(self, *, single: bool = False) -> Node:
         token = self.take()
-        while token.text in _IGNORED and token.kind == "cmd":
+        while token.text in IGNORED and token.kind == "cmd":
             token = self.take()
         if token.kind == "num":
             return self.number(token.text, single=single)
@@ -302,19 +309,24 @@ class _Reader:
             return self.bracket(token.text)
         if token.text == "|" and token.kind == "op":
             return self.absolute()
-        if token is _END:
+        if token is END:
             raise Unreadable("it ends too early")
         raise Unreadable(f"{token.text!r} was not expected")
 
     def number(self, text: str, *, single: bool = False) -> Node:
-        if single and len(text) > 1 and "." not in text:  # x^23 is x²·3 in LaTeX, \frac12 is one half
+        if "e" in text.lower():
+            if abs(int(text.lower().partition("e")[2])) > MAX_EXPONENT:
+                raise Unreadable("too large an exponent")
+            return Node("num", value=Fraction(text))
+        if single and len(text) > 1 and "." not in text:  # \frac12 is one half
             self.at -= 1
             self.tokens[self.at] = Token("num", text[1:])
             return Node("num", value=Fraction(text[0]))
         whole, _, places = text.partition(".")
         if self.now.text == "_" and not places:
             self.take()
-            return Node("base", value=(whole, self._script()))
+            base = self._script()
+            return Node("base", value=(whole, BASES.get(base, base)))
         if self.now.text == r"\overline" and "." in text:
             self.take()
             repeated = _plain(self.braced())
@@ -359,7 +371,7 @@ class _Reader:
                 raise Unreadable("a subscript that is not a name")
             return self.take().text
         said, depth = "", 1
-        while self.now is not _END:
+        while self.now is not END:
             text = self.take().text
             depth += (text == "{") - (text == "}")
             if not depth:
@@ -414,7 +426,7 @@ class _Reader:
     def bracket(self, opening: str) -> Node:
         """What stands in brackets: a grouped expression, a tuple, an interval or a set."""
         bars, self.bars = self.bars, 0
-        closers = _CLOSERS[opening]
+        closers = CLOSERS[opening]
         if opening == r"\{" and self.ate(r"\}"):
             return Node("set")
         items = self.items()
@@ -426,8 +438,10 @@ class _Reader:
         if closing not in (closers if opening not in (r"\{", r"\langle") else (closers,)):
             raise Unreadable(f"{opening!r} is not closed")
         self.bars = bars
-        if opening == r"\{" or (opening == "{" and len(items) > 1):
+        if opening == r"\{":
             return Node("set", tuple(items))
+        if opening == "{" and len(items) > 1:
+            return Node("list", tuple(items))
         if len(items) == 1:
             if opening + closing in ("(]", "[)"):
                 raise Unreadable("an interval with one end")
@@ -452,7 +466,7 @@ class _Reader:
             self.need("]")
         else:
             degree = Node("num", value=Fraction(2))
-        inner = self.braced() if self.now.text == "{" else self.postfix(self.atom(single=self.now.kind == "num"))
+        inner = self.braced() if self.now.text == "{" else self.postfix(self.atom())
         return Node("root", (inner, degree))
 
     def binomial(self) -> Node:
@@ -463,6 +477,16 @@ class _Reader:
         self.need(closing)
         return Node("call", (inner,), name)
 
+    def overlined(self) -> Node:
+        """The conjugate of one letter; a segment between two points is named by its points."""
+        inner = self.boxed()
+        return Node("sym", value=f"conjugate {inner.value}") if inner.kind == "sym" and len(inner.value) == 1 else inner
+
+    def figure(self, name: str) -> Node:
+        r"""``\triangle ABC`` is a name; ``\angle`` before anything else says nothing."""
+        inner = self.atom()
+        return Node("sym", value=f"{name} {inner.value}") if inner.kind == "sym" else inner
+
     def boxed(self) -> Node:
         return self.braced() if self.now.text == "{" else self.atom(single=True)
 
@@ -470,7 +494,7 @@ class _Reader:
         name = self._name()
         if name.rstrip("*") in ("align", "aligned", "equation", "gather", "gathered", "split"):
             raise Unreadable("several lines of mathematics")
-        if name not in _MATRICES:
+        if name not in MATRICES:
             raise Unreadable(f"the environment {name!r} is not known")
         if name == "array":
             self._name()
@@ -489,7 +513,7 @@ class _Reader:
     def _name(self) -> str:
         self.need("{")
         said = ""
-        while self.now.text != "}" and self.now is not _END:
+        while self.now.text != "}" and self.now is not END:
             said += self.take().text
         self.need("}")
         return said
@@ -504,7 +528,9 @@ _ATOMS: dict[str, Any] = {
     "boxed": _Reader.boxed,
     "fbox": _Reader.boxed,
     "begin": _Reader.environment,
-    "overline": _Reader.boxed,
+    "overline": _Reader.overlined,
+    "angle": lambda reader: reader.figure(r"\angle"),
+    "triangle": lambda reader: reader.figure(r"\triangle"),
     "{": lambda reader: reader.bracket(r"\{"),
     "langle": lambda reader: reader.bracket(r"\langle"),
     "|": lambda reader: reader.absolute("\\|"),
@@ -513,8 +539,6 @@ _ATOMS: dict[str, Any] = {
 }
 _CONSTANT_ATOMS = {"pi": Node("const", value="pi"), "infty": Node("const", value="oo"), "emptyset": Node("set")}
 _FACTORS = FUNCTIONS | GREEK | _ATOMS.keys() | _CONSTANT_ATOMS.keys()
-_PERCENT = frozenset({"percent", "pct", "percentage", "per cent"})
-_CONSTANTS = {"pi": r"\pi", "infinity": r"\infty", "inf": r"\infty", "oo": r"\infty", "sqrt": r"\sqrt", "cup": r"\cup"}
 
 
 def _apart(token: Token) -> list[Token]:
@@ -524,13 +548,25 @@ def _apart(token: Token) -> list[Token]:
     name = token.text
     if len(name) == 1:
         return [Token("sym", name, token.spaced)]
-    if name in _CONSTANTS:
-        return [Token("cmd", _CONSTANTS[name], token.spaced)]
+    if name in CONSTANTS:
+        return [Token("cmd", CONSTANTS[name], token.spaced)]
     if name in FUNCTIONS:
         return [Token("cmd", "\\" + name, token.spaced)]
+    if len(name) > 1 and name.isupper():  # points: ABC
+        return [Token("sym", name, token.spaced)]
     if len(name) > 3 or name.lower() in UNITS or name.lower() in ("and", "or", "pct"):
         return [token]
     return [Token("sym", letter, token.spaced and not place) for place, letter in enumerate(name)]
+
+
+def _compound(first: Node, second: Node) -> Node:
+    """``3 hours 20 minutes`` is one quantity."""
+    units = [unit(part.value) if part.kind == "unit" else None for part in (first, second)]
+    if units[0] is None or units[1] is None or units[0][0] != units[1][0]:
+        raise Unreadable("two quantities side by side")
+    factor = Node("num", value=units[0][1] / units[1][1])
+    total = Node("add", (Node("mul", (first.args[0], factor)), second.args[0]))
+    return Node("unit", (total,), second.value)
 
 
 def _ratios(parts: list[Node], signs: list[str]) -> tuple[list[Node], list[str]]:

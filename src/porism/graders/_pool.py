@@ -20,7 +20,7 @@ from typing import Any
 
 from porism.errors import MissingExtra, PorismError
 
-__all__ = ["Overran", "Pool", "shared"]
+__all__ = ["Died", "Overran", "Pool", "shared"]
 
 _START = 120.0
 """Seconds a worker may take to start; the machine may be busy."""
@@ -34,6 +34,10 @@ _SPARE = 2
 
 class Overran(Exception):
     """The deadline passed; the worker was killed."""
+
+
+class Died(Overran):
+    """The worker ended before it answered."""
 
 
 class _Worker:
@@ -76,7 +80,7 @@ class _Worker:
             pipe.write(json.dumps(request).encode() + b"\n")
             pipe.flush()
         except BrokenPipeError:
-            raise Overran("the grading worker died") from None
+            raise Died("the grading worker died") from None
         return self._read(deadline)
 
     def _read(self, deadline: float) -> dict[str, Any]:
@@ -89,7 +93,7 @@ class _Worker:
                 raise Overran("the deadline passed")
             chunk = os.read(pipe.fileno(), 65_536)
             if not chunk:
-                raise Overran("the grading worker died")
+                raise Died("the grading worker died")
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         reply: dict[str, Any] = json.loads(line)
@@ -128,6 +132,15 @@ class Pool:
             Overran: it took longer, or took the worker down.
             MissingExtra: Math-Verify is not installed.
         """
+        began = time.monotonic()
+        try:
+            return self._ask(request, seconds)
+        except Died:
+            if time.monotonic() - began > seconds / 2:
+                raise
+            return self._ask(request, seconds)  # it was killed from outside, not by this request
+
+    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         with self._free:
             worker = self._borrow()
             try:

@@ -90,6 +90,7 @@ class _Comparison:
         infinite = _infinity(gold), _infinity(answer)
         if any(infinite):
             return infinite[0] == infinite[1]
+        gold, answer = _in_radians(gold, answer)
         if self._rounded(gold, answer) or same_value(gold, answer, self.renamed):
             return True
         stripped = _percent_apart(gold, answer)
@@ -116,27 +117,34 @@ class _Comparison:
         return False
 
     def _ratios(self, gold: Node, answer: Node) -> bool:
+        if gold.kind == answer.kind and any(part.kind == "unit" for part in (*gold.args, *answer.args)):
+            return _said(gold) == _said(answer) and self._in_order(gold.args, answer.args)  # 2:30 p.m.
         if gold.kind == answer.kind == "ratio" and len(gold.args) == len(answer.args) > 2:
             return all(
                 same_value(Node("mul", (a, answer.args[0])), Node("mul", (b, gold.args[0])), self.renamed)
                 for a, b in zip(gold.args[1:], answer.args[1:], strict=True)
             )
+        if len(gold.args) > 2 or len(answer.args) > 2 or "decimal" in (gold.kind, answer.kind):
+            return False
         return self._numbers(_quotient(gold), _quotient(answer))
 
     # --- several values ---
 
     def _collections(self, gold: Node, answer: Node) -> bool:
-        if gold.kind == "union" or answer.kind == "union":
+        if "union" in (gold.kind, answer.kind):
+            gold, answer = _as_union(gold), _as_union(answer)
             parts = [_parts(gold), _parts(answer)]
             return len(parts[0]) == len(parts[1]) and self._matched(*parts)
         if gold.kind == "tuple" and answer.kind == "tuple":
             return self._tuples(gold, answer)
-        if gold.kind == "tuple" and answer.kind in ("set", "list"):
-            return gold.value == "()" and self._in_order(gold.args, answer.args)
-        if answer.kind == "tuple" and answer.value not in ("()", "[]"):
+        if gold.kind == "tuple":
+            if answer.kind != "list" or gold.value != "()":
+                return False
+            return self._in_order(gold.args, _by_name(answer).args)
+        if answer.kind == "tuple" and (answer.value != "()" or gold.kind == "set"):
             return False
-        if gold.kind == "set" and answer.kind == "tuple" and answer.value == "[]":
-            return False
+        if _names_of(gold) and not _names_of(answer) and answer.kind == "list":  # a = 1, b = 2 and 1, 2
+            return self._in_order(gold.args, answer.args)
         wanted, got = _distinct(gold), _distinct(answer)
         return len(wanted) == len(got) and self._matched(wanted, got)
 
@@ -193,6 +201,10 @@ class _Comparison:
                 return False
             return self.equal(described, other)
         gold, answer = _chain_ends(gold), _chain_ends(answer)
+        if gold.value != answer.value:
+            wanted, got = _described(gold), _described(answer)
+            if wanted is not None and got is not None:
+                return self.equal(wanted, got)
         if len(gold.value) == len(answer.value) == 1:
             return self._pair(gold, answer)
         if len(gold.value) != len(answer.value):
@@ -243,6 +255,7 @@ def _in_order(node: Node) -> list[str]:
 
 def _value_of(gold: Node, answer: Node) -> tuple[Node, Node]:
     """Lists with equations in them: values where the other side has values alone."""
+    gold, answer = _sorted_names(gold), _sorted_names(answer)
     if gold.kind == "list" and answer.kind == "relation" and len(set(answer.value)) == 1 and answer.value[0] == "=":
         return _carried(gold), answer
     if gold.kind == "relation" and answer.kind == "list":
@@ -260,6 +273,54 @@ def _carried(node: Node) -> Node:
     return Node("list", (first, *node.args[1:])) if _only_symbols(name) else node
 
 
+def _sorted_names(node: Node) -> Node:
+    """``(y, x) = (5, 6)`` with its names in order: ``(x, y) = (6, 5)``."""
+    if node.kind != "relation" or node.value != ("=",) or any(side.kind != "tuple" for side in node.args):
+        return node
+    named, values = node.args
+    if any(name.kind != "sym" for name in named.args) or len(named.args) != len(values.args):
+        return node
+    pairs = sorted(zip(named.args, values.args, strict=True), key=lambda pair: pair[0].value)
+    sides = (Node("tuple", tuple(side), "()") for side in zip(*pairs, strict=True))
+    return Node("relation", tuple(sides), node.value)
+
+
+def _names_of(node: Node) -> list[str]:
+    """The names in ``a = 1, b = 2``, where each is given one value; else nothing."""
+    if node.kind != "list" or any(part.kind != "relation" or part.value != ("=",) for part in node.args):
+        return []
+    found = [part.args[0].value for part in node.args if part.args[0].kind == "sym"]
+    return found if len(set(found)) == len(node.args) else []
+
+
+def _by_name(node: Node) -> Node:
+    """``y = 5, x = 6`` in the order of the names: (6, 5) is meant."""
+    found = _names_of(node)
+    if not found:
+        return node
+    return Node("list", tuple(part for _, part in sorted(zip(found, node.args, strict=True), key=lambda pair: pair[0])))
+
+
+def _said(node: Node) -> list[str]:
+    return ["".join(filter(str.isalnum, part.value.lower())) if part.kind == "unit" else "" for part in node.args]
+
+
+def _in_radians(gold: Node, answer: Node) -> tuple[Node, Node]:
+    """90° is 90, and 60° is π/3."""
+    sides = []
+    for side, other in ((gold, answer), (answer, gold)):
+        turned = side.kind == "degree" and other.kind != "degree" and _has_pi(other)
+        pi = Node("const", value="pi")
+        sides.append(
+            Node("mul", (side.args[0], Node("div", (pi, Node("num", value=Fraction(180)))))) if turned else side
+        )
+    return sides[0], sides[1]
+
+
+def _has_pi(node: Node) -> bool:
+    return (node.kind == "const" and node.value == "pi") or any(map(_has_pi, node.args))
+
+
 def _without_membership(node: Node) -> Node:
     if node.kind == "relation" and node.value == ("in",) and _only_symbols(node.args[0]):
         return node.args[1]
@@ -268,6 +329,8 @@ def _without_membership(node: Node) -> Node:
 
 def _as_set(node: Node) -> Node:
     """Spread ± out, also inside of lists and sets."""
+    if _count_pm(node) > 1 and node.kind not in ("list", "set", "relation"):
+        raise TooHard("more than one ±")
     if node.kind == "pm" or (node.kind in ("neg", "add", "mul", "div", "unit", "pow") and _has_pm(node)):
         return Node("list", (_chosen(node, 0), _chosen(node, 1)))
     if node.kind in ("list", "set") and any(_has_pm(item) for item in node.args):
@@ -291,6 +354,10 @@ def _has_pm(node: Node) -> bool:
     return node.kind == "pm" or any(map(_has_pm, node.args))
 
 
+def _count_pm(node: Node) -> int:
+    return (node.kind == "pm") + sum(map(_count_pm, node.args))
+
+
 def _chosen(node: Node, at: int) -> Node:
     """The expression with one of the two signs."""
     args = tuple(_chosen(arg, at) for arg in node.args)
@@ -305,6 +372,15 @@ def _distinct(node: Node) -> list[Node]:
     if node.kind not in ("set", "list", "tuple"):
         return [node]
     return list(dict.fromkeys(node.args))
+
+
+def _as_union(node: Node) -> Node:
+    """``x < 2 or x > 3`` as a union of intervals."""
+    if node.kind != "list" or any(item.kind != "relation" for item in node.args):
+        return node
+    described = [_described(item) for item in node.args]
+    known = [item for item in described if item is not None]
+    return Node("union", tuple(known)) if len(known) == len(described) else node
 
 
 def _parts(node: Node) -> list[Node]:
@@ -334,6 +410,10 @@ def _assigned(node: Node, *, gold: bool = False) -> Node | None:
     args = node.args
     equal = node.value.index("~") if "~" in node.value and node.value[0] == "=" else len(node.value)
     name, value = args[0], args[equal]
+    if node.value[0] == "~" and not names(name):
+        return name  # π ≈ 3.14
+    if len(args) == 2 and name.kind not in ("sym", "call") and _only_symbols(value) and not names(name):
+        return name  # 5 = x
     if _only_symbols(name) or _is_function_of_number(name):
         return value
     computed = not names(name) and not gold
@@ -355,20 +435,7 @@ def _described(relation: Node) -> Node | None:
     low, high = Node("neg", (infinite,)), infinite
     signs, args = relation.value, relation.args
     if len(signs) == 1:
-        sign = signs[0]
-        if _only_symbols(args[0]) and not names(args[1]):
-            end = args[1]
-        elif _only_symbols(args[1]) and not names(args[0]):
-            end, sign = args[0], _FLIPPED.get(sign, "")
-        else:
-            return None
-        if sign == "!=":
-            return Node("union", (Node("tuple", (low, end), "()"), Node("tuple", (end, high), "()")))
-        ends = {"<": (low, end, "()"), "<=": (low, end, "(]"), ">": (end, high, "()"), ">=": (end, high, "[)")}
-        if sign not in ends:
-            return None
-        first, last, brackets = ends[sign]
-        return Node("tuple", (first, last), brackets)
+        return _half_line(args, signs[0], low, high)
     if len(signs) != 2 or names(args[0]) or names(args[2]):
         return None
     if signs[0] in (">", ">="):
@@ -380,6 +447,38 @@ def _described(relation: Node) -> Node | None:
         negative = Node("tuple", (Node("neg", (args[2],)), Node("neg", (args[0],))), _mirrored(brackets))
         return Node("union", (negative, Node("tuple", (args[0], args[2]), brackets)))
     return Node("tuple", (args[0], args[2]), brackets) if _only_symbols(args[1]) else None
+
+
+def _half_line(args: tuple[Node, ...], sign: str, low: Node, high: Node) -> Node | None:
+    size = args[0]
+    if size.kind == "call" and size.value == "abs" and _only_symbols(size.args[0]) and not names(args[1]):
+        return _around_zero(args[1], sign)
+    if _only_symbols(args[0]) and not names(args[1]):
+        end = args[1]
+    elif _only_symbols(args[1]) and not names(args[0]):
+        end, sign = args[0], _FLIPPED.get(sign, "")
+    else:
+        return None
+    if sign == "!=":
+        return Node("union", (Node("tuple", (low, end), "()"), Node("tuple", (end, high), "()")))
+    ends = {"<": (low, end, "()"), "<=": (low, end, "(]"), ">": (end, high, "()"), ">=": (end, high, "[)")}
+    if sign not in ends:
+        return None
+    first, last, brackets = ends[sign]
+    return Node("tuple", (first, last), brackets)
+
+
+def _around_zero(end: Node, sign: str) -> Node | None:
+    """The interval of ``|x| < end``; for ``>`` the two beyond."""
+    below, infinite = Node("neg", (end,)), Node("const", value="oo")
+    if sign in ("<", "<="):
+        return Node("tuple", (below, end), "()" if sign == "<" else "[]")
+    if sign not in (">", ">="):
+        return None
+    left, right = ("()", "()") if sign == ">" else ("(]", "[)")
+    return Node(
+        "union", (Node("tuple", (Node("neg", (infinite,)), below), left), Node("tuple", (end, infinite), right))
+    )
 
 
 def _mirrored(brackets: str) -> str:
@@ -447,6 +546,8 @@ def _units_apart(gold: Node, answer: Node) -> tuple[Node, Node, Fraction | None]
     bare: list[Node] = []
     for node in (gold, answer):
         said = node.value if node.kind == "unit" else None
+        if node.kind == "degree":
+            said, node = "degrees", Node("unit", (node,), "degrees")  # noqa: PLW2901
         bare.append(node.args[0] if said is not None else node)
         known.append(unit(said) if said is not None else None)
     wanted, got = known
@@ -459,5 +560,8 @@ def _percent_apart(gold: Node, answer: Node) -> tuple[Node, Node] | None:
     """28 % and 28 are the same answer to "how many per cent?"."""
     gold_is, answer_is = gold.kind == "percent", answer.kind == "percent"
     if gold_is == answer_is:
+        return None
+    plain = exact(answer if gold_is else gold)
+    if plain is None or abs(plain) < 1:  # 0.5 % is not 0.5
         return None
     return (gold.args[0], answer) if gold_is else (gold, answer.args[0])

@@ -15,7 +15,7 @@ from porism import recipe, store
 from porism.engines import Engine
 from porism.errors import DataError, RecipeError
 from porism.find import find
-from porism.records import Attempt, Status, Verdict
+from porism.records import JUDGED, Attempt, Status, Verdict
 
 __all__ = ["Grading", "GradingSettings", "grading_inputs", "tally"]
 
@@ -124,7 +124,7 @@ def tally(settings: GradingSettings, out: store.Output) -> None:
         verdict = attempt.verdict or Verdict(status=Status.ERROR)
         statuses[verdict.status] += 1
         tokens += attempt.completion_tokens
-        if verdict.status in _FAILED:
+        if verdict.status in _FAILED and verdict.reason:
             reasons[verdict.reason] += 1
     out.counts.update(statuses)
     out.figures["completion_tokens"] = tokens
@@ -136,7 +136,7 @@ def tally(settings: GradingSettings, out: store.Output) -> None:
         (unjudged, settings.max_unjudged, "max_unjudged", "Raise max_tokens, or choose another prompt or profile."),
     ):
         if count > limit * total:
-            shown = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
+            shown = ", ".join(f"{n} {status}" for status, n in statuses.most_common() if Status(status) not in JUDGED)
             raise DataError(
                 f"{count} of {total} attempts could not be judged, more than {name}={limit} allows ({shown}). "
                 f"{why} They are in {out.records}."

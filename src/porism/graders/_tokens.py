@@ -94,7 +94,7 @@ _SPACING = re.compile(r"(?<!\\)\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\
 _FONT = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|sc|normal|up|md)?|mbox|hbox|mathrm|mathsf|mathtt|operatorname)\*?(?![a-zA-Z])\s*(?=\{)"
 )
-_BARE_FONT = re.compile(r"\\(?:mathbf|mathit|mathcal|mathbb|bm|vec|hat|overrightarrow|bar|tilde|underline)\s*(?=\{)")
+_BARE_FONT = re.compile(r"\\(?:mathbf|mathit|mathcal|mathbb|bm|vec|hat|overrightarrow|tilde|underline)\s*(?=\{)")
 _FRACTION = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 _SAME = {r"\leq": r"\le", r"\geq": r"\ge", r"\neq": r"\ne", r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\lt": "<"}
 _SAME |= {r"\gt": ">", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "("}
@@ -102,6 +102,15 @@ _SAME |= {r"\rparen": ")", r"\varnothing": r"\emptyset", r"\lvert": "|", r"\rver
 _SAME |= {r"\ast": r"\cdot", r"\star": r"\cdot", r"\colon": ":", r"\cong": r"\approx", r"\simeq": r"\approx"}
 _SAME |= {r"\land": r"\and", r"\wedge": r"\and", r"\lor": r"\or", r"\vee": r"\or", r"\isin": r"\in", r"\doteq": "="}
 _SAME |= {r"\arctg": r"\arctan", r"\tg": r"\tan", r"\ctg": r"\cot", r"\textdegree": r"^\circ", r"\degree": r"\circ"}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_REALS = re.compile(r"\\math(?:bb|bf|rm)\s?\{R\}|\\mathbb\s?R(?![a-zA-Z])|ℝ")
+_MARKS = re.compile(r"\\(?:blacksquare|square|Box|qed|checkmark|star)(?![a-zA-Z])|[∎■□✓]")
+_LEAD = re.compile(r"\A\s*\\text\s?\{[^{}]*\b(?:is|are|be|equals?)\b\s*:?\s*\}|\A\s*\\text\s?\{[^{}\d]*:\s*\}")
+_TEXT_NUMBER = re.compile(r"\\text\s?\{\s*(-?\d[\d.,]*)\s*([^{}]*)\}")
+_ONE_LINE = re.compile(r"\\begin\{(align(?:ed)?\*?|equation\*?|gather(?:ed)?\*?)\}((?:[^\\]|\\[^\\])*?)\\end\{\1\}")
+_MONEY = re.compile(r"\\\$\s?(\d[\d,.]*(?:\\!|\{,\}|[\d,.])*)(?!\s*\\text)")
+_CURRENCY = re.compile(r"(?:\b(?:US|AU|CA|HK|NT|NZ))?\\?\$|[€£¥₹]")
+_LEADING_SIGN = re.compile(r"\A\s*(?:\\approx|≈|=|~)\s*")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\s?\}|\s?\{\s?,\s?\}\s?|,\\!\s?|,\\,|\\,|\\!)(?=\d{3})")
 _ROW_SPACE = re.compile(r"\\\\\s*\[-?[\d.]+\s*[a-z]{2}\]")
@@ -113,7 +122,8 @@ _LAST_FULL_STOP = re.compile(r"[\s.,;:。]+$")
 _TOKEN = re.compile(
     r"""
       \\text\{(?P<text>[^{}]*)\}
-    | (?P<num>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+|\.(?=\\overline))?|\.\d+)
+    | (?P<num>\d+(?:\.\d+)?[eE][-+]?\d{1,3}(?![\w.])
+        |\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+|\.(?=\\overline))?|\.\d+)
     | (?P<cmd>\\[a-zA-Z]+|\\[{}%$|\\\#_!,&])
     | (?P<word>[A-Za-z]+)
     | (?P<op><=|>=|!=|==|\*\*|\.\.\.|[^\s])
@@ -131,13 +141,17 @@ def clean(text: str) -> str:
     """
     if len(text) > MAX_LENGTH:
         raise Excessive(f"an answer of {len(text):,} characters; at most {MAX_LENGTH:,} are read")
+    text = _MARKS.sub("", _REALS.sub(r"(-\\infty,\\infty)", text))
+    if _DATE.fullmatch(text.strip()):
+        raise Excessive("a date")
     if not text.isascii():
         text = _UNICODE_RE.sub(lambda found: _UNICODE[found[0]], text)
         text = unicodedata.normalize("NFKC", text)
     text = text.replace("\x0c", r"\f").replace("\x08", r"\b")  # \frac and \boxed after a careless unescaping
     if not text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable():
         raise Unreadable("a control character")
-    text = text.replace("\\$", " ").replace("$", " ")
+    text = _CURRENCY.sub(" ", _MONEY.sub(r"\1\\text{ dollars}", text))
+    text = _LEADING_SIGN.sub("", text)
     text = _RUN_TOGETHER.sub(r" \g<0> ", text)
     if "\\" in text:
         if "\\\\" in text and r"\begin" not in text:  # LaTeX that was escaped once too often
@@ -147,6 +161,9 @@ def clean(text: str) -> str:
         text = _THOUSANDS.sub("", text)
         text = _SPACING.sub(" ", _GONE.sub("", text.replace("\\!", "").replace("\\,", " ")))
         text = _BARE_FONT.sub("", _FONT.sub(r"\\text", _FRACTION.sub(r"\\frac", text)))
+        text = re.sub(r"\\bar(?![a-zA-Z])", r"\\overline", text)
+        text = _ONE_LINE.sub(lambda found: found[2].replace("&", " "), text)
+        text = _TEXT_NUMBER.sub(r"\1\\text{\2}", _LEAD.sub("", text))
         text = _COMMAND.sub(lambda found: _SAME.get(found[0], found[0]), text)
     text = _LAST_FULL_STOP.sub("", text).strip()
     return text.replace(" ", "") if _SPACED_NUMBER.fullmatch(text) else text

@@ -18,7 +18,12 @@ _TABLE = {
     "volume": "l:1 liter liters litre litres, ml:1/1000 milliliter milliliters millilitre millilitres",
     "money": "dollar:1 dollars usd bucks, cent:1/100 cents",
     "angle": "degree:1 degrees deg",
-    "speed": "mph:1",
+    "length/time": "mph:1397/3125, kph:5/18",
+    "temperature in C": "c:1 celsius",
+    "temperature in F": "f:1 fahrenheit",
+    "angle in radians": "radian:1 radians rad rads",
+    "morning": "am:1",
+    "afternoon": "pm:1",
 }
 UNITS: dict[str, tuple[str, Fraction]] = {}
 for _dimension, _entries in _TABLE.items():
@@ -37,7 +42,13 @@ def unit(said: str) -> tuple[str, Fraction] | None:
     >>> unit("square feet"), unit("cm ^2")
     (('length^2', Fraction(145161, 1562500)), ('length^2', Fraction(1, 10000)))
     """
-    words = re.sub(r"[\\{}().,]", " ", said.lower()).replace("^ ", "^").split()
+    if "/" in said:
+        above, _, below = said.partition("/")
+        parts = unit(above), unit(below)
+        if parts[0] is None or parts[1] is None:
+            return None
+        return f"{parts[0][0]}/{parts[1][0]}", parts[0][1] / parts[1][1]
+    words = re.sub(r"[\\{}(),]", " ", said.lower().replace(".", "")).replace("^ ", "^").split()
     power = 1
     if words and words[0] in _POWERS:
         power, words = _POWERS[words[0]], words[1:]

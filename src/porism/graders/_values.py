@@ -25,7 +25,9 @@ _AGREE = 35
 _MAX_POWER = 10_000
 _MAX_BITS = 60_000
 _MAX_FACTORIAL = 20_000
-_POINTS = 3
+_SIZES = (1, -1, 40, -40, 6, -700, 3, 900, -9)
+"""Rough size and sign of the variables at each point: what differs only far out is found too."""
+_POINTS = 5
 
 
 class TooHard(Exception):
@@ -173,10 +175,14 @@ def same_value(a: Node, b: Node, renamed: Mapping[str, str] | None = None) -> bo
         return left == right
     variables = names(a) | names(b)
     compared = 0
-    for point in range(_POINTS * 3 if variables else 1):
+    for point in range(len(_SIZES) if variables else 1):
         try:
             equal = _agree(a, b, {name: _sample(name, point) for name in variables}, renamed or {})
         except _Undefined:
+            continue
+        except TooLarge:
+            if not variables:
+                raise
             continue
         if not equal:
             return False
@@ -193,10 +199,9 @@ class _Undefined(Exception):
 
 
 def _sample(name: str, point: int) -> Fraction:
-    """A value for a variable, between 0.3 and 3.3 in size: positive at the first point, negative at the second."""
+    """A value for a variable, from a third to thrice the point's size."""
     digest = hashlib.sha256(f"{name}/{point}".encode()).digest()
-    size = Fraction(int.from_bytes(digest[:6], "big"), 2**48) * 3 + Fraction(3, 10)
-    return -size if point == 1 or (point > 1 and digest[6] % 2) else size
+    return (Fraction(int.from_bytes(digest[:6], "big"), 2**48) * 3 + Fraction(3, 10)) * _SIZES[point]
 
 
 def _agree(a: Node, b: Node, at: dict[str, Fraction], renamed: Mapping[str, str]) -> bool:
@@ -234,18 +239,35 @@ def _value(node: Node, at: Mapping[str, Fraction], mp: Any) -> Any:
     if kind not in _APPROXIMATE and kind not in _APPROXIMATE_BY and kind != "call":
         raise TooHard(f"{kind} is not a number")
     values = [_value(arg, at, mp) for arg in node.args]
+    if at and kind in ("root", "pow", "call") and _leaves_the_reals(node, values, mp):
+        raise _Undefined
     try:
-        if kind == "call":
-            result = _call(node.value, values, mp)
-        elif kind in _APPROXIMATE:
-            result = _APPROXIMATE[kind](*values)
-        else:
-            result = _APPROXIMATE_BY[kind](mp, *values)
+        result = _applied(node, values, mp)
     except (ZeroDivisionError, OverflowError, ValueError):
         raise _Undefined from None
     if not mp.isfinite(result):
         raise _Undefined
     return result
+
+
+def _applied(node: Node, values: list[Any], mp: Any) -> Any:
+    if node.kind == "call":
+        if node.value in _SAME_NAME and node.args[0].kind == "degree":
+            values[0] *= mp.pi / 180
+        return _call(node.value, values, mp)
+    if node.kind in _APPROXIMATE:
+        return _APPROXIMATE[node.kind](*values)
+    return _APPROXIMATE_BY[node.kind](mp, *values)
+
+
+def _leaves_the_reals(node: Node, values: list[Any], mp: Any) -> bool:
+    """Whether a root or logarithm of a negative number stands here: variables are real, so this point says nothing."""
+    if mp.im(values[0]) != 0 or mp.re(values[0]) >= 0:
+        return False
+    if node.kind == "call":
+        return node.value in ("ln", "log", "lg", "log_")
+    exponent = 1 / values[1] if node.kind == "root" else values[1]
+    return bool(mp.im(exponent) == 0 and exponent != mp.nint(exponent) and _odd_root(mp, values[0], exponent) is None)
 
 
 def _constant(name: str, mp: Any) -> Any:

@@ -14,17 +14,26 @@ from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["grade"]
 
-_YES = r"yes|true|yeah|yep|correct|是的|是|对的|对|正确|真|はい|正しい"
-_NO = r"no|false|nope|incorrect|不是的|不是|否|不对|错误|错|假|不正确|いいえ|正しくない|間違い"
-_NOT = r"(?:not|n['’]t)\s+(?:yes|true|correct)"
+_YES = r"yes|true|yeah|yep|correct|没错|是的|是|对的|对|正确|真|はい|正しい"
+_NO = (
+    r"no(?!\s+(?:doubt|one|way|matter|longer|more|less|problem)\b)|false|nope|incorrect|不是的|不是|否|不对|错误|并非|错(?!误)|假"
+    r"|不正确|いいえ|違います|違う|そうではない|正しくない|間違い"
+)
+_NOT = (
+    r"(?:(?:not|never|cannot|n['’]t)\s+(?:be\s+)?(?:always|necessarily|quite|really|entirely|exactly|strictly|generally)?\s*|hardly\s+)"
+    r"(?:yes|true|correct)"
+)
 _NOT_FALSE = r"(?:not|n['’]t)\s+(?:no|false|incorrect)"
 _WORD = re.compile(
     rf"(?P<turned>\b(?:is|are|was|were|be)?{_NOT_FALSE}\b|不假)|(?P<no>(?:is|are|was|were|be)?\s?{_NOT}\b|(?:{_NO})(?![A-Za-z]))"
     rf"|(?P<yes>(?:{_YES})(?![A-Za-z]))",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"(?:\b(?:not|never|cannot|hardly)|n['’]t)\s+(?:\w+\s+){0,2}\Z", re.IGNORECASE)
 _ASCII_BEFORE = re.compile(r"[A-Za-z'’-]\Z")
-_BEGINS = re.compile(rf"\W*(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?=\s*(?:[,.;:!。，、！*\n]|\Z))", re.IGNORECASE)
+_BEGINS = re.compile(
+    rf"\W*(?:(?P<no>{_NO}|不(?=[，,。]))|(?P<yes>{_YES}))(?=\s*(?:[,.;:!。，、！*\n]|\Z))", re.IGNORECASE
+)
 _BY_ITSELF = re.compile(
     rf"(?:(?<=[\s\"'(*])|^)(?:(?P<no>{_NO})|(?P<yes>{_YES}))(?=\s*(?:[,.;:!?)\"'*。，！]|\Z|\n))",
     re.IGNORECASE | re.MULTILINE,
@@ -72,6 +81,6 @@ def _only(statement: str) -> bool | None:
 
 
 def _meant(text: str, match: re.Match[str]) -> bool:
-    before = text[max(0, match.start() - 12) : match.start()].lower()
-    denied = re.search(r"(?:\bnot|n['’]t)\s+\Z", before) is not None
+    before = text[max(0, match.start() - 24) : match.start()]
+    denied = _DENIED.search(before) is not None
     return (match["yes"] is not None) != denied

@@ -22,7 +22,7 @@ __all__ = ["grade_all", "template"]
 _VERDICT = re.compile(r"^\W*verdict\W+(correct|incorrect|unclear)\W*$", re.IGNORECASE | re.MULTILINE)
 _LONGEST = 6_000
 _STATUS = {"correct": Status.CORRECT, "incorrect": Status.WRONG, "unclear": Status.UNPARSED}
-_FIELDS = ("{question}", "{reference}", "{response}")
+_FIELDS = ("{question}", "{reference}", "{response}", "{mark}")
 
 
 def template(path: str = "") -> str:

@@ -13,13 +13,13 @@ import re
 from collections.abc import Iterator
 
 from porism import chains
-from porism.graders._answers import Outcome, compare, words_of
+from porism.graders._answers import Outcome, compare, is_words
 from porism.graders._extract import as_lm_eval, profile_of, read
+from porism.graders._numbers import last_number, only_number, value
 from porism.graders._parse import FUNCTIONS, parse
 from porism.graders._same import Rules
-from porism.graders._tokens import MAX_LENGTH, Unreadable, clean
+from porism.graders._tokens import MAX_LENGTH, Unreadable
 from porism.graders._units import UNITS
-from porism.graders.number import last_number
 from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["PARALLEL", "grade", "judge_text"]
@@ -29,14 +29,27 @@ PARALLEL = True
 
 _JOIN = re.compile(r"[\s.$]*(?:,?\s*\b(?:and|or)\b|[,;、和或と])[\s$]*")
 _LEAD = re.compile(r"^(?:that|either|just|simply|exactly|equal to|approximately|about|is|to be)\s+", re.IGNORECASE)
-_NOT_PLAIN = re.compile(r"[^\W\d_]{4,}\s+[^\W\d_]{2,}\s+[^\W\d_]{2,}")
-
 _VERB = re.compile(r"\s(?:is|are|equals?|be|was)\s", re.IGNORECASE)
-_IN_A_NAME = re.compile(r"[^\W\d_]\w*\d\w*")
+_IN_A_NAME = re.compile(r"(?<![A-Za-z0-9_\\])[A-Za-z]{2,}\d[A-Za-z0-9_]*")
 _DECIMAL_COMMA = re.compile(r"(?<![\d,.])\d+,\d{1,2}(?![\d,])")
 _FIRST_WORD = re.compile(r"\s*([^\W\d_]{2,})\s+\S")
 _WORD = re.compile(r"(?<![\\A-Za-z{])[^\W\d_]{4,}")
 _SHORT = 200
+_SHORT_WORDS = re.compile(
+    r"(?<![\\A-Za-z{])(?:it|is|no|so|to|of|in|on|at|we|he|be|by|as|an|if|do|the|are|get|was|not|for|you|can)\s",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"(?<=\S)(?:\s*[,，、;；])?\s*(?:\bnot\b|不是|而不是|\brather than\b|\binstead of\b)(?=.*\w)"
+    r"|(?<=[\w$}])\s+\((?=[^()\\$]*[^\W\d_]{2,}[^()\\$]*(?:\)|\Z))"
+)
+_COUNTS = re.compile(
+    r"[\d+*/^=√∛π±×÷-]|\b(?:million|billion|thousand|hundred|dozen|squared|cubed|times|not|negative|minus)\b|[万亿负或]"
+)
+_WITH_UNIT = re.compile(r"[-−–$€£¥]*\d[\d.,]*\s?(?:[ckm]?m|k?g|mg|s|h|m?l|ft|in|mi|lb|oz|yd|hr|min|am|pm)[²³]?")
+_GLUED = re.compile(r"(?<![\w)\]])[-−–\d.*/^+]+\Z")
+_SIGNS = re.compile(r"[\\^√∛π=]")
+_IN_FORMULA = re.compile(r"[-−–+*/^=()\[\]{}<>≤≥≠±×÷·√∛π∞|,;:!%°$\d.]+|[(\[{]*[A-Za-z][)\]}]*|\S*(?:[\\^_√π]|\d)\S*")
 
 
 def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdict:
@@ -64,11 +77,15 @@ def judge_text(gold: str, text: str, *, profile: str = "auto", rules: Rules | No
     if not references:
         return Verdict(status=Status.GOLD_UNPARSED, reason="the reference answer is empty")
     reading = read(text, profile_of(profile))
+    in_words = is_words(references[0])
     if reading is None:
         return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
-    candidates = list(_from_statement(reading.statement) if reading.rule != "last" else _last(reading.statement))
     if reading.rule == "boxed":
         candidates = [reading.statement]
+    elif reading.rule == "last":
+        candidates = list(_last(reading.statement, in_words=in_words))
+    else:
+        candidates = list(_from_statement(reading.statement, reading.rest))
     if not candidates:
         rule = reading.rule if reading.rule != "last" else ""
         return Verdict(status=Status.UNPARSED, rule=rule, reason="no formula and no number in the text")
@@ -103,46 +120,73 @@ def _references(gold: str) -> list[str]:
     return list(_from_statement(reading.statement))[:1] or [gold.strip()]
 
 
-def _from_statement(statement: str) -> Iterator[str]:
-    """Readings of "the answer is …": the whole of it, the formulas in it, the numbers in it."""
+def _from_statement(statement: str, rest: str = "") -> Iterator[str]:
+    """Readings of "the answer is …": the formulas in it, the whole of it, or the number in it."""
     if len(statement) > MAX_LENGTH:
         yield statement  # which is refused, with the reason
         return
-    whole = _LEAD.sub("", statement.strip().strip("*_ \t"))
+    whole = _REMARK.split(_LEAD.sub("", statement.strip().strip("*_ \t")))[0]
     verbs = [verb for verb in _VERB.finditer(whole) if not _inside_formula(whole, verb.start())]
-    if verbs:  # "the largest $n$ is 34"
+    if verbs and not re.search(r"\d", whole[: verbs[-1].start()]):  # "the largest $n$ is 34"
         whole = whole[verbs[-1].end() :]
-    formulas = _formulas(whole)
-    if formulas:
+    formulas, outside = _formulas(whole)
+    if len(formulas) == 1 and not _COUNTS.search(outside):
         yield formulas[0]
-    elif not _NOT_PLAIN.search(whole):
+    elif formulas or _is_expression(whole):
         yield whole
-    number = last_number(whole)
-    if number is not None:
-        yield number
+    else:
+        number = only_number(whole)
+        if number is None and rest:
+            number = only_number(f"{whole}{rest}".rpartition(" equals ")[2])
+        yield whole if number is None else number
 
 
-def _last(text: str) -> Iterator[str]:
+def _last(text: str, *, in_words: bool) -> Iterator[str]:
     """The whole text where it is an expression; else its last formula, or the last number if that stands behind it."""
-    if len(text) < _SHORT and not _NOT_PLAIN.search(text) and (_is_expression(text) or _is_words(text)):
+    found = [region for region in chains.regions(text) if region.kind == "math"]
+    if len(text) < _SHORT and (_is_expression(text) or (in_words and not found and is_words(text))):
         yield text
         return
-    found = [region for region in chains.regions(text) if region.kind == "math"]
     end = found[-1].end if found else 0
     behind = _IN_A_NAME.sub(" ", text[end:])
     number = last_number(behind)
-    if number is not None:
-        comma = _DECIMAL_COMMA.findall(behind)
-        if comma and comma[-1].endswith("," + number.strip()):
-            yield comma[-1]
-        yield number
-    elif found:
-        yield _formulas(text)[-1]
+    if number is None:
+        if found:
+            glued = _GLUED.search(text[: found[-1].start])
+            yield (glued[0] if glued else "") + _formulas(text)[0][-1]
+        return
+    run = _run(behind)
+    if run is not None and value(run) is None and not _WITH_UNIT.fullmatch(run):
+        if _is_expression(run):
+            yield run
+            return
+        if _SIGNS.search(run):
+            return
+    comma = _DECIMAL_COMMA.findall(behind)
+    if comma and comma[-1].endswith("," + number.strip()):
+        yield comma[-1]
+    yield number
+
+
+def _run(text: str) -> str | None:
+    """The words around the last number that belong to one formula: ``2^3``, ``x = 2π/3``, ``10 - 3``."""
+    words = text[-_SHORT:].split()
+    last = next((at for at in range(len(words) - 1, -1, -1) if re.search(r"\d", words[at])), None)
+    if last is None:
+        return None
+    first, end = last, last + 1
+    while first and _IN_FORMULA.fullmatch(words[first - 1]) and not words[first].startswith("="):
+        first -= 1
+    while end < len(words) and _IN_FORMULA.fullmatch(words[end].rstrip(".,;:!")) and words[end] not in ("a", "I", "A"):
+        end += 1
+    return " ".join(words[first:end]).rstrip(".,;:!")
 
 
 def _is_expression(text: str) -> bool:
     first = _FIRST_WORD.match(text)
     if first and first[1].lower() not in FUNCTIONS:
+        return False
+    if _SHORT_WORDS.search(text):
         return False
     if any(word.lower() not in UNITS and word not in FUNCTIONS for word in _WORD.findall(text)):
         return False
@@ -153,28 +197,35 @@ def _is_expression(text: str) -> bool:
     return True
 
 
-def _is_words(text: str) -> bool:
-    try:
-        return words_of(clean(text)) is not None
-    except Unreadable:
-        return False
-
-
 def _inside_formula(text: str, position: int) -> bool:
     return any(region.start < position < region.end for region in chains.regions(text))
 
 
-def _formulas(text: str) -> list[str]:
-    """The formulas of a text without their dollar signs; those that "and", "or" or a comma join are one list."""
+def _undelimited(formula: str) -> str:
+    """Without the marks around it, and without a box."""
+    inside = formula.strip("$").strip().removeprefix("\\[").removesuffix("\\]")
+    inside = inside.removeprefix("\\(").removesuffix("\\)").strip()
+    box = read(inside, profile_of("boxed")) if inside.startswith("\\boxed") else None
+    return inside if box is None else box.statement
+
+
+def _formulas(text: str) -> tuple[list[str], str]:
+    """The formulas of a text without their dollar signs, and what stands outside of them.
+
+    Formulas that "and", "or" or a comma join are one list.
+    """
     joined: list[str] = []
-    end = -1
+    outside = ""
+    end = 0
     for region in chains.regions(text):
         if region.kind != "math":
             continue
-        formula = text[region.start : region.end].strip("$").strip()
-        if joined and _JOIN.fullmatch(text, end, region.start):
+        formula = _undelimited(text[region.start : region.end])
+        gap = text[end : region.start]
+        if joined and _JOIN.fullmatch(gap):
             joined[-1] += " , " + formula
         else:
             joined.append(formula)
+            outside += gap + " "
         end = region.end
-    return joined
+    return joined, outside + text[end:]

@@ -51,11 +51,12 @@ def check(folder: Path) -> None:
 def _check_json(file: Path) -> None:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        brings_code = isinstance(value, dict) and _has_key(value, "auto_map")
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{file}: not readable as JSON ({error}). Fetch the model again.") from None
     if not isinstance(value, dict):
         return
-    if _has_key(value, "auto_map"):
+    if brings_code:
         raise ModelError(
             f"{file}: refused, 'auto_map' asks to run code that the model brings. Such models are not loaded."
         )

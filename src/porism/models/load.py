@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from porism import store
 from porism.errors import ModelError
@@ -55,6 +56,7 @@ def load(model: str, dtype: str = "float32") -> Loaded:
     Raises:
         ModelError: unknown, unsafe or unreadable.
     """
+    import huggingface_hub.errors
     import safetensors
     import torch
     import transformers
@@ -64,22 +66,80 @@ def load(model: str, dtype: str = "float32") -> Loaded:
     source = _plain_base(folder)
     torch_dtype: torch.dtype = getattr(torch, choose_dtype(dtype))
     try:
-        network = transformers.AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch_dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        network, found = transformers.AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=torch_dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
         )
+        _refuse_other_weights(network, found, source)
         has_tokenizer = (folder / "tokenizer_config.json").is_file()
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder if has_tokenizer else source, trust_remote_code=False, local_files_only=True
         )
         if source != folder:
-            import peft
-
-            network = peft.PeftModel.from_pretrained(network, folder)
-    except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+            network = _adapted(network, folder)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        huggingface_hub.errors.StrictDataclassError,
+        safetensors.SafetensorError,
+    ) as error:
         raise ModelError(f"{folder}: cannot be loaded: {' '.join(str(error).split())[:400]}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Loaded(network.eval(), tokenizer, folder, fingerprint(model))
+
+
+def _refuse_other_weights(network: PreTrainedModel, found: Mapping[str, Any], folder: Path) -> None:
+    """Refuse weights that are not those of the configuration: Transformers would fill gaps with random numbers.
+
+    Tied weights and those that a model's class declares as not needed are no gaps. Weights beyond the configuration are
+    refused where they are layers of this network; other parts, such as an encoder of images, are left out.
+
+    Raises:
+        ModelError: weights are missing, of another shape, or too many.
+    """
+    layers = f"{network.base_model_prefix}.layers."
+    over = {name for name in found.get("unexpected_keys", ()) if name.startswith(layers)}
+    for kind, names in (
+        ("lack", found.get("missing_keys", ())),
+        ("have another shape for", {name for name, *_ in found.get("mismatched_keys", ())}),
+        ("have, beyond the configuration,", over),
+    ):
+        if names:
+            shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+            raise ModelError(
+                f"{folder}: the weights {kind} {len(names)} tensors of the model that config.json describes ({shown}). "
+                "Fetch the model again, or mend config.json."
+            )
+
+
+def _adapted(network: PreTrainedModel, folder: Path) -> Any:
+    """The network with an adapter.
+
+    Raises:
+        ModelError: the adapter's weights are not those that its configuration describes.
+    """
+    import peft
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's own use of an old name
+        try:
+            return peft.PeftModel.from_pretrained(network, folder)
+        except UserWarning as warning:
+            raise ModelError(
+                f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
+                f"({str(warning)[:200]}). Train it again, or mend adapter_config.json."
+            ) from None
 
 
 def merge(model: str, to: str | Path) -> Path:
@@ -109,7 +169,7 @@ def base_of(folder: Path) -> str:
     file = folder / "adapter_config.json"
     if not file.is_file():
         return ""
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = store.load_json(file)
     base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not base or not isinstance(base, str):
         raise ModelError(f"{file}: expected 'base_model_name_or_path', the model that the adapter was trained on.")

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from porism import console, recipe, store
-from porism.errors import DataError
+from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import Problem
 
@@ -28,9 +28,11 @@ PARTS = "porism.problems"
 class Settings(recipe.Settings):
     """Settings of every ``porism problems SOURCE``."""
 
+    makes = (Problem,)
+
     split: Annotated[str, Field(description="train or test, as the source names them")] = "train"
     limit: Annotated[int | None, Field(description="take at most this many", ge=1)] = None
-    shuffle: Annotated[int | None, Field(description="shuffle with this seed before the limit")] = None
+    shuffle: Annotated[recipe.Seed | None, Field(description="shuffle with this seed before the limit")] = None
     set: Annotated[str, Field(description="the name under which results are reported; the source's if empty")] = ""
     optional: Annotated[bool, Field(description="go on with no problems where the source's file is missing")] = False
 
@@ -59,7 +61,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     """
     load: Callable[..., Iterator[Problem]] = recipe.bind(find(PARTS, part, "load"), settings)
     try:
-        problems = load(settings.split)
+        problems = _checked(part, load(settings.split))
         if settings.shuffle is not None:
             everything = list(problems)
             random.Random(settings.shuffle).shuffle(everything)
@@ -72,7 +74,24 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         chosen = []
     if not chosen and not settings.optional:
         raise DataError("the source gave no problem. Check the split and the limit.")
-    out.process([chosen] if chosen else [], lambda batch: map(store.Placed, range(len(batch)), batch), title="problems")
+    out.write(map(store.Placed, range(len(chosen)), chosen))
+
+
+def _checked(part: str, found: object) -> Iterator[Problem]:
+    """What a source gives, as it comes.
+
+    Raises:
+        RecipeError: it is no problem.
+    """
+    if not isinstance(found, Iterable):
+        raise RecipeError(f"problems {part}: expected load(split, …) to yield Problem records, got {found!r:.80}.")
+    for item in found:
+        if not isinstance(item, Problem) or not isinstance(item.question, str) or not isinstance(item.answer, str):
+            raise RecipeError(
+                f"problems {part}: expected load(split, …) to yield Problem records with question and answer as texts, "
+                f"got {item!r:.120}."
+            )
+        yield item
 
 
 def _named(problem: Problem, name: str) -> Problem:

@@ -6,7 +6,7 @@ An answer that ends in ``#### N`` is taken apart into solution and answer.
 
 from __future__ import annotations
 
-import json
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,8 @@ from porism.problems import MissingData
 from porism.records import Problem
 
 __all__ = ["files", "load"]
+
+_NO_NUMBERS = {"nan", "inf", "infinity"}
 
 PathSetting = Annotated[str, Field(description="the file, .jsonl or .json")]
 
@@ -42,13 +44,19 @@ def load(
     del split
     file = Path(path).expanduser()
     if not file.is_file():
-        raise MissingData(f"{file}: no such file. Check the path.")
+        what = (
+            "expected a file, found a folder. Name a file in it." if file.is_dir() else "no such file. Check the path."
+        )
+        raise MissingData(f"{file}: {what}")
     for place, row in _objects(file):
         asked, wanted = _text(row, question, place), _text(row, answer, place)
         worked, mark, final = wanted.rpartition("####")
+        final = final.strip().replace(",", "") if mark else wanted.strip()
+        if not final or final.casefold().lstrip("+-") in _NO_NUMBERS:
+            raise DataError(f"{place}: expected an answer under {answer!r}, got {wanted[-40:]!r}. Mend or remove it.")
         yield Problem(
             question=asked,
-            answer=final.strip().replace(",", "") if mark else wanted.strip(),
+            answer=final,
             solution=str(row.get(solution) or (wanted if worked.strip() else "")),
             kind=kind,
             source=file.stem,
@@ -74,16 +82,12 @@ def files(
 
 def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with file.open("rb") as opened:
-        is_array = opened.read(64).lstrip().startswith(b"[")
+        is_array = opened.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     if not is_array:
         for number, row in store.rows(file):
             yield f"{file}, line {number}", row
         return
-    try:
-        items = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise DataError(f"{file}: not valid JSON ({error}).") from None
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(store.load_json(file), 1):
         if not isinstance(item, dict):
             raise DataError(f"{file}, item {number}: expected an object, got {type(item).__name__}.")
         yield f"{file}, item {number}", item
@@ -96,4 +100,9 @@ def _text(row: dict[str, Any], key: str, place: str) -> str:
     if not isinstance(value, str) or not value.strip():
         have = ", ".join(row) or "none"
         raise DataError(f"{place}: expected a text under {key!r}, got {row.get(key)!r}. Keys in this row: {have}.")
+    if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise DataError(
+            f"{place}: the text under {key!r} has half of a surrogate pair ({value[:40]!r}), which no model can read. "
+            "Mend or remove it."
+        )
     return value

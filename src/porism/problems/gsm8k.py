@@ -35,13 +35,14 @@ def load(split: str = "train", *, path: PathSetting = "") -> Iterator[Problem]:
     file = _find(split, path)
     for number, row in store.rows(file):
         question, worked = row.get("question"), row.get("answer")
-        if not isinstance(question, str) or not isinstance(worked, str) or "####" not in worked:
+        final = worked.rpartition("####")[2].strip().replace(",", "") if isinstance(worked, str) else ""
+        if not isinstance(question, str) or not isinstance(worked, str) or "####" not in worked or not final:
             raise DataError(
                 f"{file}, line {number}: expected question and answer texts, the answer ending in '#### N'."
             )
         yield Problem(
             question=question,
-            answer=worked.rpartition("####")[2].strip().replace(",", ""),
+            answer=final,
             solution=_ANNOTATION.sub("", worked),
             source="gsm8k",
         )

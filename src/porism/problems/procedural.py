@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from porism.errors import DataError, RecipeError, nearest
 from porism.problems import _worked
+from porism.recipe import Seed
 from porism.records import Problem, content_id
 
 __all__ = ["load"]
@@ -42,6 +43,12 @@ class _Item(NamedTuple):
     solution: str
 
 
+def _some(tasks: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    if not tasks:
+        raise ValueError("expected at least one task, such as {chain_sum: {count: 10}}, got none.")
+    return tasks
+
+
 def load(
     split: str = "train",
     *,
@@ -50,9 +57,10 @@ def load(
         Field(
             description="task → its parameters, 'count' among them; for gsm_symbolic, 'templates': a list of numbers"
         ),
+        AfterValidator(_some),
     ],
     count: Annotated[int, Field(description="problems of each task that names no count of its own", ge=1)] = 100,
-    seed: Annotated[int, Field(description="of the generators")] = 0,
+    seed: Annotated[Seed, Field(description="of the generators")] = 0,
 ) -> Iterator[Problem]:
     """The problems of a split, task after task, none twice.
 
@@ -63,10 +71,7 @@ def load(
     if split not in _SHARES:
         raise RecipeError(f"no split {split!r}.{nearest(split, _SHARES)} Known: {', '.join(_SHARES)}.")
     for task, options in tasks.items():
-        parameters = dict(options or {})
-        wanted = parameters.pop("count", count)
-        if not isinstance(wanted, int) or wanted < 1:
-            raise RecipeError(f"{task}: count: expected a number of at least 1, got {wanted!r}.")
+        wanted, parameters = _parameters(task, {"count": count, **options})
         if task == "gsm_symbolic":
             templates = parameters.pop("templates", sorted(_templates()))
             if not isinstance(templates, list) or not templates:
@@ -81,6 +86,21 @@ def load(
                     yield from _take(f"gsm_symbolic/{template}", _instances(template, seed), split, share)
         else:
             yield from _take(task, _generated(task, parameters, seed, wanted), split, wanted)
+
+
+def _parameters(task: str, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """How many problems of a task are wanted, and its generator's parameters.
+
+    Raises:
+        RecipeError: no such number, or a parameter that is not the task's to set.
+    """
+    for name, instead in (("seed", "'seed' beside 'tasks', which serves them all"), ("size", "'count'")):
+        if name in options:
+            raise RecipeError(f"{task}: {name!r} is no parameter of a task here. Use {instead}.")
+    wanted = options["count"]
+    if not isinstance(wanted, int) or wanted < 1:
+        raise RecipeError(f"{task}: count: expected a number of at least 1, got {wanted!r}.")
+    return wanted, {name: value for name, value in options.items() if name != "count"}
 
 
 def _take(group: str, items: Iterator[_Item], split: str, wanted: int) -> Iterator[Problem]:

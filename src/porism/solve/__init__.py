@@ -15,12 +15,13 @@ from pydantic import Field
 
 from porism import recipe, store, strategies
 from porism.engines import Engine, OnText, Reply, Request, Sampling
-from porism.errors import DataError
-from porism.find import find
+from porism.errors import DataError, RecipeError
+from porism.find import find, names
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
 from porism.models.machine import choose_dtype, choose_threads
-from porism.records import Problem
+from porism.prompts import messages
+from porism.records import Attempt, Problem
 
 __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
@@ -30,6 +31,9 @@ DEFAULT_PART = "direct"
 
 class Settings(GradingSettings):
     """Settings of every ``porism solve STRATEGY``."""
+
+    reads = (Problem,)
+    makes = (Attempt,)
 
     input: Annotated[list[str], Field(description="problem records: files or stage folders")]
     model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
@@ -41,7 +45,7 @@ class Settings(GradingSettings):
     min_p: Annotated[float, Field(description="only tokens this share as likely as the likeliest", ge=0, le=1)] = 0.0
     max_tokens: Annotated[int, Field(description="longest answer", ge=1)] = 256
     stop: Annotated[list[str], Field(description="texts that end an answer")] = []
-    seed: Annotated[int, Field(description="of the sampling")] = 0
+    seed: Annotated[recipe.Seed, Field(description="of the sampling")] = 0
     problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
 
 
@@ -51,8 +55,29 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
     Raises:
         RecipeError: no such strategy or engine.
     """
+    chosen = str(values.get("engine", Settings.model_fields["engine"].default))
     own = recipe.settings_of(strategies.function(part), Settings)
-    return recipe.settings_of(_engine(str(values.get("engine", Settings.model_fields["engine"].default))), own)
+    found = recipe.settings_of(_engine(chosen), own)
+    unknown = [name for name in values if name not in found.model_fields]
+    for other in names("porism.engines") if unknown else ():
+        foreign = [name for name in unknown if name in recipe.settings_of(_engine(other), recipe.Settings).model_fields]
+        if foreign:
+            raise RecipeError(
+                f"solve {part}: {foreign[0]!r} is a setting of the engine {other!r}, and the engine is {chosen!r}. "
+                f"Leave it out, or set engine to {other}."
+            )
+    return found
+
+
+def check(part: str, settings: Settings) -> None:
+    """Find before anything runs that there are fewer worked examples than shots.
+
+    Raises:
+        RecipeError: see :func:`porism.prompts.messages.shots`.
+    """
+    examples, shots = getattr(settings, "examples", ""), getattr(settings, "shots", 0)
+    if examples and shots and ":" not in part:
+        messages.shots(examples, shots)
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
@@ -91,7 +116,8 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     with Grading(settings, grade_all) as grading, _OnDemand(settings, out) as engine:
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
-            tries = solve([problems[at] for at in places], engine, sampling)
+            chosen = [problems[at] for at in places]
+            tries = strategies.check(part, chosen, solve(chosen, engine, sampling))
             placed = [
                 (at * settings.samples + number, attempt)
                 for at, attempts in zip(places, tries, strict=True)
@@ -131,7 +157,15 @@ class _OnDemand:
     def generate(
         self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
     ) -> list[Reply]:
-        return self._started().generate(requests, on_text=on_text, cancel=cancel)
+        wanted = {name: value for name, value in (("on_text", on_text), ("cancel", cancel)) if value is not None}
+        replies: list[Reply] = self._started().generate(requests, **wanted)  # type: ignore[arg-type]  # by name
+        found = [len(reply.samples) for reply in replies if isinstance(reply, Reply)]
+        if found != [request.n for request in requests]:
+            raise RecipeError(
+                f"engine {self._settings.engine}: expected a Reply to each of {len(requests)} requests, in order, with "
+                f"the number of samples that it asks for, got {replies!r:.120}."
+            )
+        return replies
 
     def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
         return self._started().score(pairs)
@@ -154,5 +188,12 @@ class _OnDemand:
                 for name, choose in (("dtype", choose_dtype), ("threads", choose_threads))
                 if name in start.keywords
             }
-            self._engine = start(self._settings.model, **fixed)
+            engine = start(self._settings.model, **fixed)
+            lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
+            if lacking:
+                raise RecipeError(
+                    f"engine {self._settings.engine}: expected start(model, …) to return an engine, got "
+                    f"{engine!r:.80}, which lacks {', '.join(lacking)}."
+                )
+            self._engine = engine
         return self._engine

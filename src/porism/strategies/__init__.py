@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 from porism import recipe
 from porism.engines import Engine, Reply, Request, Sampling
+from porism.errors import RecipeError
 from porism.find import find
 from porism.records import Attempt, Message, Problem, content_id
 
-__all__ = ["Strategy", "ask", "asks_engine", "bind", "function", "problem_seed"]
+__all__ = ["Strategy", "ask", "asks_engine", "bind", "check", "function", "problem_seed"]
 
 
 class Strategy(Protocol):
@@ -51,15 +52,54 @@ def bind(name: str, settings: recipe.Settings) -> Strategy:
     """
     chosen = function(name)
     bound = recipe.bind(chosen, settings)
-    if next(iter(inspect.signature(chosen).parameters)) == "problems":
+    first = next(iter(inspect.signature(chosen).parameters), "")
+    if first not in ("problem", "problems"):
+        raise RecipeError(
+            f"strategy {name}: expected prompt(problem, …) or solve(problems, engine, sampling, …), got a function "
+            f"whose first parameter is {first or 'missing'}."
+        )
+    if first == "problems":
         return bound
     samples, seed = getattr(settings, "samples", 1), getattr(settings, "seed", 0)
 
     def asked(problems: Sequence[Problem], engine: Engine, sampling: Sampling) -> list[list[Attempt]]:
-        prompts = [bound(problem) for problem in problems]
+        prompts = [_checked(name, bound(problem)) for problem in problems]
         return ask(name, problems, prompts, engine, sampling, samples=samples, seed=seed)
 
     return asked
+
+
+def _checked(name: str, messages: object) -> list[Message]:
+    """The messages of a prompt.
+
+    Raises:
+        RecipeError: they are none.
+    """
+    if isinstance(messages, list) and messages and all(_is_message(message) for message in messages):
+        return messages
+    raise RecipeError(
+        f"strategy {name}: expected prompt(problem, …) to return a list of messages, each with the texts role and "
+        f"content, got {messages!r:.120}."
+    )
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("role", "content"))
+
+
+def check(name: str, problems: Sequence[Problem], tries: object) -> list[list[Attempt]]:
+    """What a strategy returned for some problems.
+
+    Raises:
+        RecipeError: it is not a list of attempts at each.
+    """
+    fit = isinstance(tries, list) and len(tries) == len(problems) and all(isinstance(one, list) for one in tries)
+    if isinstance(tries, list) and fit and all(isinstance(each, Attempt) for one in tries for each in one):
+        return tries
+    raise RecipeError(
+        f"strategy {name}: expected solve(problems, engine, sampling, …) to return a list of attempts at each of "
+        f"{len(problems)} problems, got {tries!r:.120}."
+    )
 
 
 def problem_seed(seed: int, problem: Problem) -> int:

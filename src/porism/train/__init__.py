@@ -26,7 +26,9 @@ def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
         RecipeError: no such algorithm.
     """
     del values
-    found: type[recipe.Settings] = _of(part, "Settings")
+    found = _of(part, "Settings")
+    if not (isinstance(found, type) and issubclass(found, recipe.Settings)):
+        raise RecipeError(f"{part!r}: expected 'Settings' to be a class on porism.recipe.Settings, got {found!r:.80}.")
     return found
 
 

@@ -60,12 +60,20 @@ def render(tokenizer: PreTrainedTokenizerBase, chosen: Sequence[Example], max_le
     """
     rows = []
     for example in chosen:
-        tokens = encode_pair(tokenizer, example.prompt, example.completion)
+        sides = {"prompt": example.prompt, "completion": example.completion}
+        empty = [name for name, side in sides.items() if not any(message["content"].strip() for message in side)]
+        if empty:
+            rows.append(Row(example, Rendered([], []), f"empty {' and '.join(empty)}"))
+            continue
+        try:
+            tokens = encode_pair(tokenizer, example.prompt, example.completion)
+        except (TypeError, UnicodeEncodeError):
+            rows.append(Row(example, Rendered([], []), "half of a surrogate pair, which cannot be tokenised"))
+            continue
         length = len(tokens.prompt) + len(tokens.completion)
         reason = f"longer than max_length: {length} > {max_length} tokens" if length > max_length else ""
-        if not any(message["content"].strip() for message in example.completion):
-            reason = "empty completion"
         rows.append(Row(example, tokens, reason))
     if all(row.reason for row in rows):
-        raise DataError(f"none of {len(rows)} rows can be trained on; the first is {rows[0].reason}. Raise max_length.")
+        cure = "Raise max_length." if any(row.tokens.prompt for row in rows) else "Mend the rows."
+        raise DataError(f"none of {len(rows)} rows can be trained on; the first: {rows[0].reason}. {cure}")
     return rows

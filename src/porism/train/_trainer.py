@@ -49,6 +49,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         callbacks: transformers' callbacks.
     """
 
+    lr_scheduler: Any
+
     def __init__(
         self,
         model: torch.nn.Module,
@@ -87,6 +89,23 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
                 f"the last good checkpoint is in {self.args.output_dir}."
             )
         return loss
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The schedule one step on: step k (from 1) of w warm-up steps has k / (w + 1) of the peak.
+
+        Transformers' own begin at zero, so that a first step, and all of a training of one step, would do nothing.
+        """
+        if self.lr_scheduler is None:
+            optimizer = optimizer or self.optimizer
+            from_zero = transformers.get_scheduler(
+                self.args.lr_scheduler_type,
+                optimizer=optimizer,
+                num_warmup_steps=self.args.get_warmup_steps(num_training_steps) + 1,
+                num_training_steps=num_training_steps + 1,
+            ).lr_lambdas[0]
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: from_zero(step + 1))
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Write a checkpoint, mark it as whole, and only then delete the one before."""

@@ -12,15 +12,16 @@ import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from porism import recipe, store
 from porism.errors import MissingExtra, ModelError, RecipeError, StorageError
 from porism.models.load import Loaded, base_of, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.models.pull import WHEELS, locate
+from porism.records import Attempt, Example
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,9 @@ LOGGERS = ("tensorboard", "wandb", "mlflow", "trackio", "swanlab")
 
 class Settings(recipe.Settings):
     """Settings of ``porism train sft``."""
+
+    reads = (Attempt, Example)
+    makes = (Example,)
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"report_to", "checkpoint_every"})
 
@@ -69,10 +73,35 @@ class Settings(recipe.Settings):
     merge: Annotated[bool, Field(description="write whole weights, the adapters added in")] = False
     dtype: Annotated[Dtype, Field(description="to compute in; weights stay float32")] = "auto"
     threads: Annotated[int, Field(description="threads of torch; 0 for all processors", ge=0)] = 0
-    seed: Annotated[int, Field(description="of the order of the rows and of the adapters")] = 0
+    seed: Annotated[recipe.Seed, Field(description="of the order of the rows and of the adapters")] = 0
     allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct")] = False
     checkpoint_every: Annotated[int, Field(description="steps between checkpoints; 0 for a tenth of the run", ge=0)] = 0
     report_to: Annotated[list[str], Field(description=f"loggers of transformers: {', '.join(LOGGERS)}")] = []
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        """Find before anything runs what does not go together, and loggers that are not there.
+
+        Raises:
+            ValueError: settings exclude one another, or a logger is unknown.
+            MissingExtra: a logger is not installed.
+        """
+        if self.batch_size % self.micro_batch_size and self.micro_batch_size < self.batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}. "
+                "Choose one that divides it."
+            )
+        if self.method == "lora" and self.train_layers:
+            raise ValueError(
+                f"method lora and train_layers {self.train_layers} exclude each other: train_layers chooses among all "
+                "weights. Leave one out; lora_targets chooses the layers that get adapters."
+            )
+        for name in self.report_to:
+            if name not in LOGGERS:
+                raise ValueError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
+            if importlib.util.find_spec(name) is None:
+                raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
+        return self
 
 
 def run(settings: Settings, out: store.Output) -> None:
@@ -81,7 +110,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    _check(settings, out)
+    _check(out)
     import transformers
 
     from porism.train import _card, _packing, _rows, _trainer
@@ -100,7 +129,10 @@ def run(settings: Settings, out: store.Output) -> None:
         network.peft_config["default"].base_model_name_or_path = place
     network.set_attn_implementation(_packing.ATTENTION)
     tokens = [row.tokens for row in rows if not row.reason]
-    checkpoints, metrics = out.folder / "checkpoints", out.folder / "metrics.jsonl"
+    checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
+    out.remove_when_finished(checkpoints)
+    if settings.report_to:
+        out.beside("logs")
     progressing = _trainer.Progressing(out, metrics)
     trainer = _trainer.Trainer(
         network, _arguments(settings, len(tokens), dtype, checkpoints), tokens, _loss, [progressing]
@@ -108,7 +140,7 @@ def run(settings: Settings, out: store.Output) -> None:
     last = _trainer.last_checkpoint(checkpoints)
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
 
-    target = out.folder / "model"
+    target = out.beside("model")
     _save(trainer.model, loaded, settings, base, target)
     trained = sum(len(row.prompt) + len(row.completion) for row in tokens)
     out.figures.update(
@@ -119,7 +151,6 @@ def run(settings: Settings, out: store.Output) -> None:
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     )
     _card.write(target, settings, out)
-    out.remove_when_finished(checkpoints)
     out.add(metrics, *sorted(target.iterdir()))
 
 
@@ -132,29 +163,14 @@ def _loss(model: torch.nn.Module, batch: dict[str, Any], count: Any) -> torch.Te
     return cross_entropy(logits_N_V, targets_N, count)
 
 
-def _check(settings: Settings, out: store.Output) -> None:
+def _check(out: store.Output) -> None:
     if not out.alone:
         raise StorageError(f"{out.target}: expected a folder for the trained model, not a .jsonl file.")
-    if settings.batch_size % settings.micro_batch_size and settings.micro_batch_size < settings.batch_size:
-        raise RecipeError(
-            f"batch_size {settings.batch_size} is not a multiple of micro_batch_size {settings.micro_batch_size}. "
-            "Choose one that divides it."
-        )
-    for name in settings.report_to:
-        if name not in LOGGERS:
-            raise RecipeError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
-        if importlib.util.find_spec(name) is None:
-            raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
 
 
 def _store_rows(rows: list[Row], out: store.Output) -> None:
     """Keep what is trained on, and what is not with the reason, beside the model."""
-    numbers = range(len(rows))
-    out.process(
-        [numbers],
-        lambda unit: (store.Placed(at, rows[at].example, rows[at].reason) for at in unit),
-        title="reading rows",
-    )
+    out.write(store.Placed(at, row.example, row.reason) for at, row in enumerate(rows))
 
 
 def _prepare(loaded: Loaded, settings: Settings) -> Any:
