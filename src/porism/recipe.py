@@ -31,6 +31,7 @@ import yaml
 from porism.errors import RecipeError, nearest
 
 __all__ = [
+    "NOT_IN_KEY",
     "Recipe",
     "Settings",
     "StageEntry",
@@ -52,6 +53,9 @@ class Settings(pydantic.BaseModel):
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     """Settings that cannot change the records; a stage is not redone when they change."""
 
+
+NOT_IN_KEY = "not in key"
+"""In a parameter's ``Annotated[…]``: a setting that cannot change the records; see :class:`Settings`."""
 
 S = TypeVar("S", bound=Settings)
 R = TypeVar("R")
@@ -244,6 +248,8 @@ def settings_of(function: Callable[..., Any], base: type[S]) -> type[S]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)
     made: type[S] = pydantic.create_model(base.__name__, __base__=base, __module__=base.__module__, **fields)
+    apart = {name for name, (kind, _) in fields.items() if NOT_IN_KEY in getattr(kind, "__metadata__", ())}
+    made.not_in_key = base.not_in_key | apart
     return made
 
 

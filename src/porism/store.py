@@ -412,6 +412,7 @@ class Output:
         *,
         title: str,
         unit: str = "records",
+        again: Sequence[Unit] = (),
     ) -> None:
         """Do the units of work that are not done yet, in order, and store each one's results at once.
 
@@ -420,14 +421,16 @@ class Output:
             work: makes the results of one unit.
             title: what the progress bar says.
             unit: what the progress bar counts; each unit of work counts its length.
+            again: units to do after those; what they make takes the place of what stands there already.
         """
         done = self._cut_back()
+        todo = [*units[done:], *again]
         with (
             self._partial.open("ab") as partial,
             self._progress.open("ab") as journal,
-            console.progress(title, sum(map(len, units)), unit, sum(map(len, units[:done]))) as bar,
+            console.progress(title, sum(map(len, [*units, *again])), unit, sum(map(len, units[:done]))) as bar,
         ):
-            for number, current in enumerate(units[done:], done + 1):
+            for number, current in enumerate(todo, done + 1):
                 for placed in work(current):
                     row = {"at": placed.at, "row": to_row(placed.record)}
                     partial.write(_line({**row, "reason": placed.reason} if placed.reason else row))
@@ -438,6 +441,13 @@ class Output:
                 os.fsync(journal.fileno())
                 bar.advance(len(current))
         self._assemble()
+
+    def places(self, chosen: Callable[[Mapping[str, Any]], bool]) -> list[int]:
+        """Where results stand, stored by earlier sessions, whose row is chosen; the last result of a place counts."""
+        self._cut_back()
+        with self._partial.open("rb") as partial:
+            found = {value["at"]: chosen(value["row"]) for value in map(json.loads, partial)}
+        return sorted(at for at, wanted in found.items() if wanted)
 
     def beside(self, name: str) -> Path:
         """The path of another file of this output; tell :meth:`add` when it is written."""
@@ -504,16 +514,16 @@ class Output:
 
     def _assemble(self) -> None:
         """Put the partial file's results in the order of the input, kept and dropped apart."""
-        places: list[tuple[int, int, bool]] = []
+        last: dict[int, tuple[int, bool]] = {}
         offset = 0
         with self._partial.open("rb") as partial:
             for line in partial:
                 value = json.loads(line)
-                places.append((value["at"], offset, "reason" in value))
+                last[value["at"]] = offset, "reason" in value
                 offset += len(line)
-            places.sort()
+            places = [last[at] for at in sorted(last)]
             for file, of_dropped in ((self.records, False), (self.dropped, True)):
-                chosen = [start for _, start, dropped in places if dropped is of_dropped]
+                chosen = [start for start, dropped in places if dropped is of_dropped]
                 self.counts["dropped" if of_dropped else "records"] = len(chosen)
                 if not chosen and of_dropped:
                     continue

@@ -1,19 +1,20 @@
 """Problems × strategy × engine → graded attempts.
 
 Problems are taken in batches of like length, planned from the input alone; each batch is stored as soon as it is
-graded, and the file ends up in the order of the problems.
+graded, and the file ends up in the order of the problems. A stage that goes on asks again where the engine had failed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Event
 from typing import Annotated, Any, Self, cast
 
 from pydantic import Field
 
 from porism import recipe, store, strategies
-from porism.engines import Engine, Reply, Request, Sampling
+from porism.engines import Engine, OnText, Reply, Request, Sampling
 from porism.errors import DataError
 from porism.find import find
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
@@ -30,6 +31,8 @@ DEFAULT_PART = "direct"
 class Settings(GradingSettings):
     """Settings of every ``porism solve STRATEGY``."""
 
+    not_in_key = GradingSettings.not_in_key | {"retry_errors"}
+
     input: Annotated[list[str], Field(description="problem records: files or stage folders")]
     model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
     engine: Annotated[str, Field(description="who generates")] = "local"
@@ -41,6 +44,7 @@ class Settings(GradingSettings):
     stop: Annotated[list[str], Field(description="texts that end an answer")] = []
     seed: Annotated[int, Field(description="of the sampling")] = 0
     problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
+    retry_errors: Annotated[bool, Field(description="when going on, ask again where the engine failed")] = True
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -98,8 +102,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
             for (at, attempt), verdict in zip(placed, verdicts, strict=True):
                 yield store.Placed(at, dataclasses.replace(attempt, verdict=verdict))
 
-        plan = _plan(problems, settings.problems_at_once)
-        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems")
+        plan = _plan(range(len(problems)), problems, settings.problems_at_once)
+        failed = out.places(lambda row: row.get("finish") == "error") if settings.retry_errors else []
+        again = _plan(sorted({at // settings.samples for at in failed}), problems, settings.problems_at_once)
+        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
     tally(settings, out)
 
 
@@ -108,9 +114,9 @@ def _engine(name: str) -> Callable[..., Engine]:
     return start
 
 
-def _plan(problems: Sequence[Problem], size: int) -> list[list[int]]:
+def _plan(places: Iterable[int], problems: Sequence[Problem], size: int) -> list[list[int]]:
     """Batches of problems of like length, the longest first: little padding, and the slowest batch is seen at once."""
-    ordered = sorted(range(len(problems)), key=lambda at: (-len(problems[at].question), at))
+    ordered = sorted(places, key=lambda at: (-len(problems[at].question), at))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
@@ -125,8 +131,15 @@ class _OnDemand:
     def model(self) -> str:
         return self._started().model
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        return self._started().generate(requests)
+    def generate(
+        self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
+    ) -> list[Reply]:
+        if on_text is None and cancel is None:
+            return self._started().generate(requests)
+        return self._started().generate(requests, on_text=on_text, cancel=cancel)
+
+    def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
+        return self._started().score(pairs)
 
     def close(self) -> None:
         if self._engine:
