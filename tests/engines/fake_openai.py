@@ -1,9 +1,11 @@
-"""A small server on loopback that speaks OpenAI's protocol, does what a test's script says, and remembers what it saw."""
+"""A small server on loopback that speaks OpenAI's protocol, does as a test's script says, and remembers what it saw."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import sys
 import threading
 import time
@@ -73,6 +75,7 @@ class Fake:
         self.aborted = 0
         self.now = self.most = 0
         self._lock = threading.Lock()
+        self.connections: set[socket.socket] = set()
         handler = type("Handler", (_Handler,), {"fake": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self.server.daemon_threads = True
@@ -87,6 +90,9 @@ class Fake:
         self.server.shutdown()
         self.server.server_close()
         self._thread.join()
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def asked(self, end: str = "completions") -> list[Seen]:
         """The requests to some path, in the order in which they came."""
@@ -120,7 +126,8 @@ class Fake:
         choices = [self._choice(seen.body, at, text, chat=chat) for at, text in enumerate(texts)]
         reply = {"id": "x", "object": "chat.completion" if chat else "text_completion", "choices": choices}
         if self.counts:
-            made = sum(len(words(text)) for text in texts)
+            most = len(texts) * 10**6 if chat else seen.body["max_tokens"]
+            made = sum(min(len(words(text)), most) for text in texts)
             reply["usage"] = {"prompt_tokens": size, "completion_tokens": made, "total_tokens": size + made}
         return reply
 
@@ -170,6 +177,14 @@ class Fake:
 class _Handler(BaseHTTPRequestHandler):
     fake: Fake
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.fake.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.fake.connections.discard(self.connection)
+        super().finish()
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

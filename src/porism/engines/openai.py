@@ -14,9 +14,9 @@ import os
 import queue
 import re
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from threading import Event
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -30,6 +30,8 @@ from porism.errors import ModelError, RecipeError
 from porism.recipe import NOT_IN_KEY
 
 __all__ = ["OpenAI", "Usage", "start"]
+
+T = TypeVar("T")
 
 _LOOK = 0.05
 """Seconds between two looks at whether the caller has cancelled."""
@@ -120,7 +122,8 @@ class OpenAI:
                 await self._asker.refuse_template()
             except CallFailed as failure:
                 raise self._unreachable(failure.reason) from None
-            return list(await asyncio.gather(*(self._scoring.score(*pair) for pair in pairs)))
+            tasks = await _together([self._scoring.score(*pair) for pair in pairs])
+            return [task.result() for task in tasks]
 
         return self._loop.run(all_scores())
 
@@ -163,28 +166,39 @@ class OpenAI:
     async def _all(self, requests: Sequence[Request], tell: OnText | None, cancel: Event | None) -> list[Reply]:
         answered = self._caller.answered
         boards = [Board() for _ in requests]
-        tasks = [
-            asyncio.create_task(self._asker.fill(board, request, functools.partial(tell, at) if tell else None))
+        work = [
+            self._asker.fill(board, request, functools.partial(tell, at) if tell else None)
             for at, (board, request) in enumerate(zip(boards, requests, strict=True))
         ]
-        watcher = asyncio.create_task(_watch(cancel, tasks)) if cancel else None
-        try:
-            finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            error = next((e for task in finished if not task.cancelled() and (e := task.exception())), None)
-        finally:
-            for task in (*tasks, watcher):
-                if task:
-                    task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        if error:
-            raise error
+        await _together(work, cancel)
         dead = next((board.dead for board in boards if board.dead), "")
         if dead and self._caller.answered == answered:
             raise self._unreachable(dead)
         return [_reply(request, board) for request, board in zip(requests, boards, strict=True)]
 
 
-async def _watch(cancel: Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _together(work: Sequence[Coroutine[Any, Any, T]], cancel: Event | None = None) -> list[asyncio.Task[T]]:
+    """Do everything side by side; the first exception, or ``cancel``, ends the rest.
+
+    Returns:
+        The finished tasks, in order; those that ``cancel`` ended are cancelled.
+    """
+    tasks = [asyncio.create_task(one) for one in work]
+    watcher = asyncio.create_task(_watch(cancel, tasks)) if cancel else None
+    try:
+        finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else (set(), None)
+        error = next((e for task in finished if not task.cancelled() and (e := task.exception())), None)
+    finally:
+        for task in (*tasks, watcher):
+            if task:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if error:
+        raise error
+    return tasks
+
+
+async def _watch(cancel: Event, tasks: Sequence[asyncio.Task[Any]]) -> None:
     while not cancel.is_set():  # noqa: ASYNC110 (it is set in another thread)
         await asyncio.sleep(_LOOK)
     for task in tasks:
