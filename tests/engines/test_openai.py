@@ -589,6 +589,15 @@ def test_a_dead_server_is_told_apart(start: Start) -> None:
         start(fake, retries=1)
 
 
+def test_half_a_character_is_an_error_of_its_request_alone(start: Start, tmp_path: Path) -> None:
+    with Fake() as fake:
+        engine = start(fake, failed=str(tmp_path / "f.jsonl"))
+        bad, good = engine.generate([chat("a \ud83d b"), chat("fine")])
+        assert "lone surrogate" in bad.samples[0].error
+        assert good.samples[0].finish == "stop"
+        assert lines(tmp_path / "f.jsonl")[0]["request"]["messages"][0]["content"] == "a \ud83d b"
+
+
 def test_failed_requests_are_kept(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "deep" / "failed_requests.jsonl"
     with Fake(lambda seen: Act(500, {"error": f"with {KEY}"}) if "bad" in str(seen.body) else None) as fake:
@@ -629,7 +638,7 @@ def test_prices_are_for_a_million_tokens(start: Start, capsys: pytest.CaptureFix
         engine.generate([chat("a b c")])
         assert engine.usage.cost == pytest.approx((6 * 2 + 2 * 10) / 1e6)
         engine.close()
-        assert "1 requests, 0 failed, 6 + 2 tokens, cost 0.0000" in capsys.readouterr().err
+        assert "1 requests, 0 failed, 6 + 2 tokens, cost 3.2e-05" in capsys.readouterr().err
 
 
 # --- who answers, and with which settings --------------------------------------------------------------
@@ -650,6 +659,8 @@ def test_the_fingerprint_tells_servers_and_models_apart(start: Start) -> None:
     ("settings", "message"),
     [
         ({"base_url": "127.0.0.1:8000"}, "base_url: expected an address such as"),
+        ({"base_url": "http://a b/v1"}, "base_url: expected an address such as"),
+        ({"base_url": "http://host:99999/v1"}, "base_url: expected an address such as"),
         ({"base_url": "http://me:pw@host/v1"}, "without user, password"),
         ({"base_url": "http://host/v1?key=abc"}, "without user, password"),
         ({"base_url": "http://host/v1", "key_env": KEY}, "key_env: expected the name of an environment variable"),
@@ -661,6 +672,14 @@ def test_settings_that_would_give_a_secret_away(settings: dict[str, str], messag
         with pytest.raises(RecipeError, match=message) as caught:
             act()
         assert not any(secret in str(caught.value) for secret in (KEY, "pw", "abc"))
+
+
+def test_a_key_that_no_header_takes_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bad in ("sk-abc\ndef", "sk-äbc"):
+        monkeypatch.setenv("OPENAI_API_KEY", bad)
+        with pytest.raises(ModelError, match="OPENAI_API_KEY holds characters that no key has") as caught:
+            openai.start("m", base_url="http://127.0.0.1:1/v1")
+        assert "bc" not in str(caught.value)
 
 
 def test_the_missing_extra_prints_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,5 +201,5 @@ class Asker:
             "request": dataclasses.asdict(request),
         }
         self._failed.parent.mkdir(parents=True, exist_ok=True)
-        with self._failed.open("a", encoding="utf-8") as file:
+        with self._failed.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(self._caller.blot(json.dumps(row, ensure_ascii=False)) + "\n")

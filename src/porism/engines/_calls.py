@@ -261,6 +261,8 @@ class Caller:
             return CallFailed(said, status=status, again=status >= 500 or status in _AGAIN, wait=wait)
         if isinstance(error, api.APIError):
             return CallFailed(f"an error in the stream: {self.clean(error.message)}", again=True)
+        if isinstance(error, UnicodeEncodeError):
+            return CallFailed("the prompt holds half a character (a lone surrogate), which cannot be sent")
         return CallFailed(f"a reply that cannot be read ({self.clean(str(error))})", again=True)
 
     def _wait(self, tries: int, asked: float) -> float:

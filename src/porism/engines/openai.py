@@ -129,15 +129,16 @@ class OpenAI:
 
     def close(self) -> None:
         """Abort what is in flight, close the connections, and say what it cost."""
+        if not self._loop.running:
+            return
+        self._loop.run(self._caller.close())
+        self._loop.close()
         usage = self.usage
         if usage.cost or usage.failed:
             console.notice(
                 f"{self._server.model}: {usage.requests:,} requests, {usage.failed:,} failed, "
-                f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, cost {usage.cost:.4f}"
+                f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens, cost {usage.cost:.4g}"
             )
-        if self._loop.running:
-            self._loop.run(self._caller.close())
-            self._loop.close()
 
     async def connect(self) -> None:
         """Look at the server's list of models: is it there, is the key right, what is this model?
@@ -233,7 +234,8 @@ def _address(base_url: str) -> str:
     """
     try:
         parts = urllib.parse.urlsplit(base_url)
-        plain = parts.scheme in ("http", "https") and bool(parts.hostname)
+        plain = parts.scheme in ("http", "https") and bool(re.fullmatch(r"[\w.:\[\]-]+", parts.netloc))
+        plain = plain and parts.port != 0  # reading it also refuses what is no port
         hidden = "@" in parts.netloc or parts.query or parts.fragment
     except ValueError:
         plain, hidden = False, ""
@@ -280,6 +282,8 @@ def start(
         raise RecipeError("budget: expected price_in or price_out with it, so that the cost can be counted.")
     base_url = _address(base_url).rstrip("/")
     key = os.environ.get(_variable(key_env), "").strip()
+    if key and not re.fullmatch(r"[\x21-\x7e]+", key):  # before a header's error message could show it
+        raise ModelError(f"the environment variable {key_env} holds characters that no key has. Set it again.")
     caller = Caller(base_url, key, key_env, Policy(concurrency, retries, backoff, timeout, deadline))
     loop = EventLoop()
     known = _wire.Server(model, vllm=server == "vllm", extra=extra_body)
