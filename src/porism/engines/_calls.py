@@ -278,7 +278,7 @@ class Caller:
 
     async def _fatal(self, failure: CallFailed) -> ModelError:
         """The error that ends everything: what the server said, and what to do."""
-        where = f"{self._base_url} answered {failure.reason}"
+        where = f"{self._base_url} answered {failure.reason.rstrip('.')}"
         if failure.status == 402:
             return ModelError(f"{where}. The account has no credit left, or its limit is reached.")
         if failure.status == 404:

@@ -16,7 +16,7 @@ from porism.records import Finish, content_id
 __all__ = ["Answer", "Server", "answer", "body", "check", "dearest", "path"]
 
 _MOST_STOPS = 4
-"""Stop strings that OpenAI's own server takes in a request."""
+"""Stop strings that OpenAI's own server takes in a request, and vLLM's too."""
 
 _BROKEN = {"content_filter": "the server's content filter", "abort": "the server", "error": "the server"}
 
@@ -88,9 +88,8 @@ def body(request: Request, numbers: Sequence[int], server: Server, *, prefix_ids
         sent["n"] = len(numbers)
     if request.logprobs:
         sent["logprobs"] = True if request.messages else 1
-    stop = sampling.stop if server.vllm else sampling.stop[:_MOST_STOPS]
     optional = {
-        "stop": list(stop),
+        "stop": list(sampling.stop[:_MOST_STOPS]),
         "top_p": sampling.top_p if sampling.top_p < 1 else None,
         "top_k": sampling.top_k,
         "min_p": sampling.min_p,
