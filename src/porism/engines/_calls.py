@@ -198,7 +198,7 @@ class Caller:
                 if not isinstance(failure, CallFailed):
                     return failure.value
                 if failure.status in fatal:
-                    raise await self._fatal(failure)
+                    raise await self._fatal(failure, path, str((body or {}).get("model", "")))
                 if not failure.again or tries > most:
                     raise self._after(failure, tries)
                 wait = self._wait(tries, failure.wait)
@@ -276,13 +276,13 @@ class Caller:
         told = f" after {tries} tries" if tries > 1 else ""
         return CallFailed(f"{failure.reason}{told}{more}", status=failure.status, dead=failure.dead)
 
-    async def _fatal(self, failure: CallFailed) -> ModelError:
+    async def _fatal(self, failure: CallFailed, path: str, model: str) -> ModelError:
         """The error that ends everything: what the server said, and what to do."""
         where = f"{self._base_url} answered {failure.reason.rstrip('.')}"
         if failure.status == 402:
             return ModelError(f"{where}. The account has no credit left, or its limit is reached.")
         if failure.status == 404:
-            return ModelError(f"{where}. {await self._offers()}")
+            return ModelError(f"{where}. {await self._offers(path, model)}")
         if not self._key:
             return ModelError(
                 f"{where}. No key was sent: set the environment variable {self._key_env}, "
@@ -293,10 +293,12 @@ class Caller:
             "and that it may use this model."
         )
 
-    async def _offers(self) -> str:
-        """What to do about a model that the server does not know."""
+    async def _offers(self, path: str, model: str) -> str:
+        """What to do about a model, or a place, that the server does not know."""
         found = await self._tried("/models", None, {}, None, asyncio.get_running_loop().time() + 30)
-        names = model_names(found.value) if isinstance(found, _Answer) else []
+        names = _model_names(found.value) if isinstance(found, _Answer) else []
+        if model in names:
+            return f"It lists the model {model}, but seems to have no {path} for it."
         if names:
             shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             return f"Set model to one that it offers: {shown}."
@@ -307,7 +309,7 @@ class _Answer(NamedTuple):
     value: Any
 
 
-def model_names(listed: Any) -> list[str]:
+def _model_names(listed: Any) -> list[str]:
     """The names in a reply of ``/models``."""
     rows = listed.get("data") if isinstance(listed, dict) else None
     return [str(row["id"]) for row in rows or [] if isinstance(row, dict) and "id" in row]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from porism.engines import Request
@@ -41,6 +40,8 @@ class Tokens:
         self._caller, self._model, self._name = caller, model, tokenizer
         self._address = base_url.rstrip("/").removesuffix("/v1") + "/tokenize"
         self._asks = True
+        self._loading = asyncio.Lock()
+        self._here: PreTrainedTokenizerBase | None = None
 
     async def of_text(self, text: str, *, special: bool) -> list[int] | None:
         """The ids of a text, or None where nobody can tell.
@@ -50,7 +51,7 @@ class Tokens:
             special: with the tokens that the tokenizer puts around a text of its own.
         """
         if self._name:
-            return await asyncio.to_thread(self._cut, text, special)
+            return list((await self._tokenizer())(text, add_special_tokens=special)["input_ids"])
         flags = {"add_special_tokens": special, "add_special": special}
         return await self._asked({"prompt": text, "content": text, **flags})
 
@@ -59,7 +60,7 @@ class Tokens:
         if request.messages:
             messages = [dict(message) for message in request.messages]
             if self._name:
-                head: list[int] | None = await asyncio.to_thread(encode, self._tokenizer, request.messages)
+                head: list[int] | None = encode(await self._tokenizer(), request.messages)
             else:
                 head = await self._asked({"messages": messages, "add_generation_prompt": True})
         elif request.ids:
@@ -69,21 +70,11 @@ class Tokens:
         tail = await self.of_text(request.prefix, special=False) if request.prefix else []
         return None if head is None or tail is None else head + tail
 
-    def _cut(self, text: str, special: bool) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
-
-    @cached_property
-    def _tokenizer(self) -> PreTrainedTokenizerBase:
-        import transformers
-
-        folder = locate(self._name)
-        try:
-            found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"tokenizer: {folder} cannot be loaded: {' '.join(str(error).split())[:400]}") from None
-        return found
+    async def _tokenizer(self) -> PreTrainedTokenizerBase:
+        async with self._loading:
+            if self._here is None:
+                self._here = await asyncio.to_thread(_load, self._name)
+            return self._here
 
     async def _asked(self, what: Mapping[str, Any]) -> list[int] | None:
         if not self._asks:
@@ -91,13 +82,26 @@ class Tokens:
         try:
             reply = await self._caller.send(self._address, {"model": self._model, **what}, fatal=frozenset(), retries=1)
         except CallFailed as failure:
-            self._asks = failure.again or not 400 <= failure.status < 500
+            self._asks = failure.status == 429
             return None
         found = reply.get("tokens") if isinstance(reply, dict) else None
         if not isinstance(found, list) or not all(isinstance(token, int) for token in found):
             self._asks = False
             return None
         return found
+
+
+def _load(name: str) -> PreTrainedTokenizerBase:
+    import transformers
+
+    folder = locate(name)
+    try:
+        found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"tokenizer: {folder} cannot be loaded: {' '.join(str(error).split())[:400]}") from None
+    return found
 
 
 async def refuse_template(caller: Caller, server: Server, tokens: Tokens, base_url: str) -> tuple[int, int]:
