@@ -644,6 +644,8 @@ def test_a_budget_is_never_exceeded_and_what_is_done_is_kept(start: Start) -> No
         assert engine.usage.cost == 40.0
         assert only(engine.generate([chat(sampling=Sampling(max_tokens=1))])).error == "budget used up"
         assert len(fake.asked()) == 4, "no further request is sent"
+    with Fake() as fake, pytest.raises(ModelError, match="budget used up"):
+        start(fake, price_in=1e6, budget=7.0).score([(raw("one two"), " three")] * 3)
     with pytest.raises(RecipeError, match="price_in or price_out"):
         openai.start("m", base_url="http://127.0.0.1:1/v1", budget=1.0)
 

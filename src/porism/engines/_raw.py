@@ -170,12 +170,14 @@ class Scoring:
         pair = await self._pair(request, completion)
         whole = pair.prompt + completion
         prompt: Any = whole if pair.prompt_ids is None else [*pair.prompt_ids, *(pair.completion_ids or ())]
-        dearest = self._ledger.price(len(prompt if pair.prompt_ids else whole.encode()), 1)
+        most = len(prompt if pair.prompt_ids else whole.encode("utf-8", "surrogatepass"))
+        dearest = self._ledger.price(most, 1)
         try:
             await self._ledger.admit(dearest)
             try:
                 reply = await self._echo(prompt)
-                self._ledger.spend(*used(reply))
+                counted = used(reply)
+                self._ledger.spend(counted[0] or most, counted[1])
             finally:
                 self._ledger.release(dearest)
         except (CallFailed, OverBudget) as failure:
