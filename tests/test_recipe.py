@@ -101,3 +101,16 @@ def test_a_functions_keywords_are_its_settings() -> None:
         recipe.build(kind, {"name": "x", "shots": "3"}, "here")
     with pytest.raises(RecipeError, match="'name' is required"):
         recipe.build(kind, {}, "here")
+
+
+def test_a_setting_that_cannot_change_the_records_is_marked() -> None:
+    def function(*, speed: Annotated[int, Field(ge=1), recipe.NOT_IN_KEY] = 1, size: int = 2) -> None: ...
+
+    class Base(recipe.Settings):
+        not_in_key = frozenset({"limit"})
+
+    made = recipe.settings_of(function, Base)
+    assert made.not_in_key == {"limit", "speed"}
+    assert Base.not_in_key == {"limit"}
+    with pytest.raises(RecipeError, match="speed: input should be greater than or equal to 1"):
+        recipe.build(made, {"speed": 0}, "x")

@@ -70,6 +70,37 @@ def test_work_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert asked == UNITS[2:]
 
 
+def test_what_is_done_again_takes_the_place_of_what_stood_there(tmp_path: Path) -> None:
+    """Three sessions: the plan with three failures, one of them mended before the session dies, then the other two."""
+    mended: set[int] = set()
+
+    def session(die_after: int = 99) -> list[int]:
+        out = store.Output(tmp_path / "x")
+        out.begin(KEY, out.state(KEY))
+        failed = out.places(lambda row: row["answer"] == "failed")
+
+        def mortal(unit: list[int]) -> Iterator[store.Placed]:
+            nonlocal die_after
+            for at in unit:
+                if die_after == 0:
+                    raise Killed
+                die_after -= 1
+                bad = at in (1, 4, 5) and at not in mended
+                yield store.Placed(at, problem(at, answer="failed" if bad else "fine"))
+
+        out.process(UNITS, mortal, title="test", again=[[at] for at in failed])
+        return failed
+
+    assert session() == []
+    mended |= {1, 4, 5}
+    with pytest.raises(Killed):
+        session(die_after=1)
+    assert session() == [4, 5]
+    assert session() == []
+    rows = [row for _, row in store.rows(tmp_path / "x" / "records.jsonl")]
+    assert [(row["question"], row["answer"]) for row in rows] == [(problem(n).question, "fine") for n in range(6)]
+
+
 def test_a_half_written_line_is_dropped(tmp_path: Path) -> None:
     produce(tmp_path / "whole")
     with pytest.raises(Killed):

@@ -421,7 +421,7 @@ def _named_files(stage: Stage) -> list[Path]:
     """Files that settings name besides the records: code of the user's own, examples, scripts."""
     values = [stage.part]
     for name, value in stage.settings.model_dump().items():
-        if name not in _REFERENCES:
+        if name not in _REFERENCES and name not in stage.settings.not_in_key:
             values += [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
     places = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values if len(value) < 1024]
     found = []

@@ -33,6 +33,7 @@ from porism.files import read_text
 from porism.records import Record
 
 __all__ = [
+    "NOT_IN_KEY",
     "Recipe",
     "Seed",
     "Settings",
@@ -63,6 +64,8 @@ class Settings(pydantic.BaseModel):
 
 Seed = Annotated[int, pydantic.Field(ge=0, lt=2**32)]
 """The seeds that numpy takes."""
+NOT_IN_KEY = "not in key"
+"""In a parameter's ``Annotated[…]``: a setting that cannot change the records; see :class:`Settings`."""
 
 S = TypeVar("S", bound=Settings)
 R = TypeVar("R")
@@ -265,6 +268,8 @@ def settings_of(function: Callable[..., Any], base: type[S]) -> type[S]:
     except (pydantic.errors.PydanticUserError, NameError) as error:
         reason = str(error).splitlines()[0]
         raise RecipeError(f"{_label(function)}: its keyword-only parameters cannot be settings: {reason}") from None
+    apart = {name for name, (kind, _) in fields.items() if NOT_IN_KEY in getattr(kind, "__metadata__", ())}
+    made.not_in_key = base.not_in_key | apart
     return made
 
 

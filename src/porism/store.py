@@ -387,6 +387,7 @@ class Output:
         *,
         title: str,
         unit: str = "records",
+        again: Sequence[Unit] = (),
     ) -> None:
         """Do the units of work that are not done yet, in order, and store each one's results at once.
 
@@ -395,14 +396,16 @@ class Output:
             work: makes the results of one unit.
             title: what the progress bar says.
             unit: what the progress bar counts; each unit of work counts its length.
+            again: units to do after those; what they make takes the place of what stands there already.
         """
         done = self._cut_back()
+        todo = [*units[done:], *again]
         with (
             self._partial.open("ab") as partial,
             self._progress.open("ab") as journal,
-            console.progress(title, sum(map(len, units)), unit, sum(map(len, units[:done]))) as bar,
+            console.progress(title, sum(map(len, [*units, *again])), unit, sum(map(len, units[:done]))) as bar,
         ):
-            for number, current in enumerate(units[done:], done + 1):
+            for number, current in enumerate(todo, done + 1):
                 crc = 0
                 for placed in work(current):
                     line = _placed_line(placed)
@@ -423,6 +426,13 @@ class Output:
             for placed in results:
                 partial.write(_placed_line(placed))
         self._assemble()
+
+    def places(self, chosen: Callable[[Mapping[str, Any]], bool]) -> list[int]:
+        """Where results stand, stored by earlier sessions, whose row is chosen; the last result of a place counts."""
+        self._cut_back()
+        with self._partial.open("rb") as partial:
+            found = {value["at"]: chosen(value["row"]) for value in map(json.loads, partial)}
+        return sorted(at for at, wanted in found.items() if wanted)
 
     def beside(self, name: str) -> Path:
         """The path of another file or folder of this output; tell :meth:`add` when it is written.
@@ -506,16 +516,16 @@ class Output:
 
     def _assemble(self) -> None:
         """Put the partial file's results in the order of the input, kept and dropped apart."""
-        places: list[tuple[int, int, bool]] = []
+        last: dict[int, tuple[int, bool]] = {}
         offset = 0
         with self._partial.open("rb") as partial:
             for line in partial:
                 value = json.loads(line)
-                places.append((value["at"], offset, "reason" in value))
+                last[value["at"]] = offset, "reason" in value
                 offset += len(line)
-            places.sort()
+            places = [last[at] for at in sorted(last)]
             for file, of_dropped in ((self.records, False), (self.dropped, True)):
-                chosen = [start for _, start, dropped in places if dropped is of_dropped]
+                chosen = [start for start, dropped in places if dropped is of_dropped]
                 self.counts["dropped" if of_dropped else "records"] = len(chosen)
                 if not chosen and of_dropped:
                     continue

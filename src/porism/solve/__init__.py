@@ -1,13 +1,13 @@
 """Problems × strategy × engine → graded attempts.
 
 Problems are taken in batches of like length, planned from the input alone; each batch is stored as soon as it is
-graded, and the file ends up in the order of the problems.
+graded, and the file ends up in the order of the problems. A stage that goes on asks again where the engine had failed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Annotated, Any, Self, cast
 
@@ -34,6 +34,7 @@ class Settings(GradingSettings):
 
     reads = (Problem,)
     makes = (Attempt,)
+    not_in_key = GradingSettings.not_in_key | {"retry_errors"}
 
     input: Annotated[list[str], Field(description="problem records: files or stage folders")]
     model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
@@ -47,6 +48,7 @@ class Settings(GradingSettings):
     stop: Annotated[list[str], Field(description="texts that end an answer")] = []
     seed: Annotated[recipe.Seed, Field(description="of the sampling")] = 0
     problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
+    retry_errors: Annotated[bool, Field(description="when going on, ask again where the engine failed")] = True
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -127,8 +129,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
             for (at, attempt), verdict in zip(placed, verdicts, strict=True):
                 yield store.Placed(at, dataclasses.replace(attempt, verdict=verdict))
 
-        plan = _plan(problems, settings.problems_at_once)
-        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems")
+        plan = _plan(range(len(problems)), problems, settings.problems_at_once)
+        failed = out.places(lambda row: row.get("finish") == "error") if settings.retry_errors else []
+        again = _plan(sorted({at // settings.samples for at in failed}), problems, settings.problems_at_once)
+        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
     tally(settings, out)
 
 
@@ -137,9 +141,9 @@ def _engine(name: str) -> Callable[..., Engine]:
     return start
 
 
-def _plan(problems: Sequence[Problem], size: int) -> list[list[int]]:
+def _plan(places: Iterable[int], problems: Sequence[Problem], size: int) -> list[list[int]]:
     """Batches of problems of like length, the longest first: little padding, and the slowest batch is seen at once."""
-    ordered = sorted(range(len(problems)), key=lambda at: (-len(problems[at].question), at))
+    ordered = sorted(places, key=lambda at: (-len(problems[at].question), at))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
