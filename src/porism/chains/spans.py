@@ -76,7 +76,7 @@ _EASTERN_HINTS = "答选選◁解正"
 
 
 def is_bare(text: str) -> bool:
-    """True where a look at a few words shows that no tag and no statement can stand in the text, as in most bare work."""
+    """True where a look at a few words shows that no tag and no statement can stand in the text."""
     low = text.lower()
     if "answer" in low or "####" in low or "boxed" in low or "fbox" in low or "think" in low or "thought" in low:
         return False

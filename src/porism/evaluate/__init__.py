@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
 from pydantic import Field
@@ -66,7 +67,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
 def _share_by(attempts: Sequence[Attempt], profile: str) -> float | None:
     """The share that is correct under another profile, of those that no model has to judge."""
     computed = [attempt for attempt in attempts if not asks_engine(attempt.problem.kind)]
-    return _share(verdict.correct for verdict in grade_all(computed, profile)) if computed else None
+    if not computed:
+        return None
+    graded = zip(computed, grade_all(computed, profile), strict=True)
+    return accuracy([dataclasses.replace(attempt, verdict=verdict) for attempt, verdict in graded]).value
 
 
 def load(paths: Sequence[str]) -> list[Attempt]:
@@ -135,8 +139,3 @@ def accuracy(attempts: Sequence[Attempt]) -> Interval:
 def plain(interval: Interval) -> dict[str, float | None]:
     """The interval as JSON, undefined as None."""
     return {name: None if math.isnan(value) else value for name, value in interval._asdict().items()}
-
-
-def _share(hits: Iterable[bool]) -> float:
-    found = list(hits)
-    return sum(found) / len(found)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from porism import recipe, store
+from porism import console, recipe, store
 from porism.errors import DataError
 from porism.evaluate import accuracy, load, measure, plain
 from porism.evaluate.statistics import mcnemar, paired_difference
@@ -58,6 +58,12 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
             f"{settings.before} and {settings.after} are not attempts at the same problems: "
             f"{missing} stand in one only. Solve the same input twice."
         )
+    ways = [sorted({_way(attempt) for attempt in side.values()}) for side in (before, after)]
+    if ways[0] != ways[1]:
+        console.notice(
+            f"Graded differently: {settings.before} by {', '.join(ways[0])}, {settings.after} by {', '.join(ways[1])}. "
+            "A part of the difference may be the grading's; 'porism grade' scores both alike."
+        )
     sets: dict[str, list[tuple[Attempt, Attempt]]] = defaultdict(list)
     for key, attempt in before.items():
         sets[attempt.problem.set].append((attempt, after[key]))
@@ -65,6 +71,12 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     store.write_json(target, {name: compare(pairs, settings.examples) for name, pairs in sets.items()})
     out.counts["pairs"] = len(before)
     out.add(target)
+
+
+def _way(attempt: Attempt) -> str:
+    """How an attempt was graded."""
+    verdict = attempt.verdict
+    return f"{verdict.grader} {verdict.profile}" if verdict else "nothing"
 
 
 def compare(pairs: Sequence[tuple[Attempt, Attempt]], examples: int = 5) -> dict[str, Any]:

@@ -69,7 +69,13 @@ def check(
     """
     if not isinstance(text, str):
         raise RecipeError(f"text: expected what the model wrote, a str, got {type(text).__name__}.")
-    problem = Problem(question=question, answer=gold if isinstance(gold, str) else str(gold), kind=kind)
+    known = profile_of(profile)
+    if not isinstance(gold, str):
+        gold = str(gold)
+    direct = _direct(kind) if known.pattern is None else None
+    if direct is not None:
+        return _labelled(direct(gold, text, profile=profile), kind, known.label)
+    problem = Problem(question=question, answer=gold, kind=kind)
     attempt = Attempt(problem=problem, strategy="", messages=[], text=text)
     if asks_engine(kind):
         return _asked([attempt], profile, engine)[0]
@@ -131,6 +137,13 @@ def grade_all(
         found = iter(_asked([attempts[at] for at in places], profile, engine, **options))
         verdicts.update(zip(places, found, strict=True))
     return [_cut_off(attempt, verdicts[at], profile) for at, attempt in enumerate(attempts)]
+
+
+@cache
+def _direct(kind: str) -> Callable[..., Verdict] | None:
+    """A grader's function of two texts, where it needs no more."""
+    found = sys.modules[_found(kind).__module__] if ":" not in kind else None
+    return getattr(found, "judge_text", None)
 
 
 def asks_engine(kind: str) -> bool:

@@ -17,9 +17,8 @@ _NAMED = r"(?:\s?(?:thousand|million|billion|trillion|万|亿|億))(?![A-Za-z])"
 _BEHIND = rf"(?:(?::\d+)+|\s?/\s?\d+|{_SCALE}|{_NAMED})"
 _NUMBER = rf"{_SIGN}\\?[$€£¥]?{_SIGN}(?:\d+\s\d+\s?/\s?\d+|{_PLAIN}{_BEHIND}?)(?:\s?(?:\\?%|percent\b))?"
 _ANY = re.compile(_NUMBER)
-_NEGATIVE = re.compile(
-    r"(?:(?<![\d)\]])(?<![\d)\]]\s)\b(?:negative|minus)\s{0,2}\$?|负|マイナス|零下)\Z", re.IGNORECASE
-)
+_NEGATIVE = re.compile(r"(?:(?<![\d)\]])(?<![\d)\]]\s)\b(?:negative|minus)|负|マイナス|零下)\Z", re.IGNORECASE)
+_NEGATIVE_ENDS = frozenset("esES负ス下")
 _UP_TO_LAST_DIGIT = re.compile(r".*\d", re.DOTALL)
 _IN_NUMBERS = "0123456789.,/-−–+$€£¥\\{}!:^eEx×·*timescdo \u00a0\u2009\u202f\t\n\r"
 """Characters before a number's last digit: what stands before any other one cannot be part of it."""
@@ -36,6 +35,7 @@ _VALUE = re.compile(
 _SCALES = {
     "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "万": 10**4, "亿": 10**8, "億": 10**8,
 }  # fmt: skip
+_NEAR = 40
 _MAX_POWER = 400
 _MAX_DIGITS = 1_000
 """Longest number that is compared; a longer one is not an answer, and converting it takes quadratic time."""
@@ -87,6 +87,9 @@ def _size(match: re.Match[str]) -> Fraction | None:
 
 def last_number(text: str) -> str | None:
     """The last number of a text, as it is written there; "negative 5" and "负5" with a minus."""
+    words = text.rsplit(None, 2)
+    if len(words) == 3 and _WHOLE.fullmatch(words[2]) and words[1][-1] in ":.=," and len(words[1]) < _NEAR:
+        return words[2]  # "A: 18", as most texts end
     upto = _UP_TO_LAST_DIGIT.match(text)
     if upto is None:
         return None
@@ -116,5 +119,6 @@ def only_number(statement: str) -> str | None:
 
 
 def _signed(text: str, number: re.Match[str]) -> str:
-    before = text[max(0, number.start() - 12) : number.start()]
-    return f"-{number[0].strip()}" if _NEGATIVE.search(before) else number[0].strip()
+    before = text[max(0, number.start() - 12) : number.start()].rstrip(" $")
+    said = number[0].strip()
+    return f"-{said}" if before[-1:] in _NEGATIVE_ENDS and _NEGATIVE.search(before) else said

@@ -17,7 +17,7 @@ from porism.graders._numbers import last_number, only_number, value
 from porism.graders._tokens import MAX_LENGTH
 from porism.records import JUDGED, Attempt, Problem, Status, Verdict
 
-__all__ = ["grade"]
+__all__ = ["grade", "judge_text"]
 
 _FORMULA = re.compile(r"[\\^√∛π±_=+*×÷<>]|\d\s?[-−–(/]\s?\d|\d[A-Za-z(]|-\s?\(|\A[\s(\[{]*[\d.,\s]+[)\]}]?\Z")
 _CONCLUDES = re.compile(
@@ -38,11 +38,16 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
     Raises:
         RecipeError: no such profile.
     """
-    text = attempt.text
     known = profile_of(profile)
     if known.pattern is not None:
-        return as_lm_eval(problem, text, known)
-    gold = problem.answer.rpartition("####")[2].strip()
+        return as_lm_eval(problem, attempt.text, known)
+    return judge_text(problem.answer, attempt.text, profile=profile)
+
+
+def judge_text(gold: str, text: str, *, profile: str = "auto") -> Verdict:
+    """Compare the number that a text states with a reference: a number, or a solution that ends in ``#### number``."""
+    known = profile_of(profile)
+    gold = gold.rpartition("####")[2].strip()
     wanted = value(gold)
     if wanted is None:
         return Verdict(status=Status.GOLD_UNPARSED, reason=f"the reference answer is not a number: {gold[:60]!r}")
@@ -69,6 +74,8 @@ def _equal(got: Fraction, wanted: Fraction, found: str, gold: str) -> bool:
     """Values are equal; 50% is also 50, but 0.5% is not 0.5."""
     if got == wanted:
         return True
+    if "%" not in found and "%" not in gold and "percent" not in found and "percent" not in gold:
+        return False
     per_cent = [text.rstrip().endswith(("%", "percent")) for text in (found, gold)]
     if per_cent[0] == per_cent[1]:
         return False

@@ -95,7 +95,9 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _text(row: dict[str, Any], key: str, place: str) -> str:
     value = row.get(key)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, bool):  # the answers of StrategyQA
+        value = "true" if value else "false"
+    elif isinstance(value, (int, float)):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         have = ", ".join(row) or "none"
