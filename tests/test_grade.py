@@ -10,6 +10,7 @@ import pytest
 from conftest import attempt, lines
 from porism import pipeline, store
 from porism.errors import DataError, RecipeError
+from porism.graders import grade_all
 from porism.records import Problem, to_row
 
 
@@ -58,6 +59,26 @@ def test_a_judge(tmp_path: Path) -> None:
     options = {"judge_engine": "scripted", "judge_options": {"default": "Same.\nVERDICT: CORRECT"}}
     rows = grade(file, tmp_path / "out", **options)
     assert [row["verdict"]["status"] for row in rows] == ["correct", "correct"]
+
+
+def test_a_judges_prompt_is_the_one_that_is_named(tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("{question} {reference} {response}")
+    file = stored(tmp_path, ["five"], kind="judge")
+    options = {"judge_engine": "scripted", "judge_options": {"default": "VERDICT: CORRECT"}}
+    with pytest.raises(DataError, match=r"missing: \{mark\}"):
+        grade(file, tmp_path / "out", judge_prompt=str(prompt), **options)
+
+
+def test_attempts_are_graded_so_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from porism import grade as stage
+
+    sizes = []
+    monkeypatch.setattr(
+        stage, "grade_all", lambda some, *rest, **more: sizes.append(len(some)) or grade_all(some, *rest, **more)
+    )
+    grade(stored(tmp_path, ["5"] * 5), tmp_path / "out", at_once=2)
+    assert sizes == [2, 2, 1]
 
 
 def test_too_much_that_cannot_be_judged_stops(tmp_path: Path) -> None:
