@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,11 @@ def attempt(number: int = 0, status: Status = Status.CORRECT, **changes: object)
         "verdict": Verdict(status=status, answer=str(number + 1), rule="hash", grader="number", profile="auto"),
     }
     return Attempt(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Starts engines for OpenAI-compatible servers, and closes them at the end."""
+    from openai_kit import starting
+
+    yield from starting(monkeypatch)

@@ -71,10 +71,10 @@ def test_work_that_is_done_is_not_done_again(tmp_path: Path) -> None:
 
 
 def test_what_is_done_again_takes_the_place_of_what_stood_there(tmp_path: Path) -> None:
-    """Three sessions: the plan with three failures, one of them mended before the session dies, then the other two."""
+    """Started three times: three units fail, one of them is mended before the second start dies, then the other two."""
     mended: set[int] = set()
 
-    def session(die_after: int = 99) -> list[int]:
+    def once(die_after: int = 99) -> list[int]:
         out = store.Output(tmp_path / "x")
         out.begin(KEY, out.state(KEY))
         failed = out.places(lambda row: row["answer"] == "failed")
@@ -91,12 +91,12 @@ def test_what_is_done_again_takes_the_place_of_what_stood_there(tmp_path: Path) 
         out.process(UNITS, mortal, title="test", again=[[at] for at in failed])
         return failed
 
-    assert session() == []
+    assert once() == []
     mended |= {1, 4, 5}
     with pytest.raises(Killed):
-        session(die_after=1)
-    assert session() == [4, 5]
-    assert session() == []
+        once(die_after=1)
+    assert once() == [4, 5]
+    assert once() == []
     rows = [row for _, row in store.rows(tmp_path / "x" / "records.jsonl")]
     assert [(row["question"], row["answer"]) for row in rows] == [(problem(n).question, "fine") for n in range(6)]
 

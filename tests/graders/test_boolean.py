@@ -54,8 +54,9 @@ def test_a_reference_that_is_neither() -> None:
 @pytest.mark.parametrize("style", FORMATS)
 def test_strategyqa(data: Path, style: str) -> None:
     """Every gold answer is accepted as yes/no and as true/false; its opposite never is."""
-    rows = json.loads((data / "strategyqa_dev.json").read_text(encoding="utf-8"))
-    assert len(rows) > 200
+    files = [data / f"strategyqa_{split}.json" for split in ("train", "dev")]
+    rows = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
+    assert len(rows) > 2_000
     for gold in {row["answer"] for row in rows}:
         for said, value in (("yes", True), ("no", False), ("True", True), ("False", False)):
             verdict = check(gold=str(gold), text=FORMATS[style](said), kind="boolean")

@@ -1,8 +1,9 @@
 """The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all come here.
 
 A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``, or, where it asks a model, with
-``grade_all(attempts, *, profile, engine) -> list[Verdict]``. The status says what happened; a text that could not be
-judged is never counted as wrong in silence.
+``grade_all(attempts, *, profile, engine) -> list[Verdict]``. The profiles that copy lm-eval are judged here, alike for
+all kinds but a judge and outside code. The status says what happened; a text that could not be judged is never
+counted as wrong in silence.
 
 All functions here may be called from any thread, from a forked process, and from asyncio through
 ``asyncio.to_thread``: there are no signals, and what may take long runs in processes that are killed when it does.
@@ -21,7 +22,7 @@ from typing import Any
 from porism.engines import Engine
 from porism.errors import PorismError, RecipeError
 from porism.find import find
-from porism.graders._extract import PROFILES, profile_of
+from porism.graders._extract import PROFILES, as_lm_eval, profile_of
 from porism.graders._stage import Grading, GradingSettings, grading_inputs, tally
 from porism.records import JUDGED, Attempt, Problem, Status, Verdict
 
@@ -186,13 +187,15 @@ def _is_parallel(kind: str) -> bool:
 
 
 def _graded(attempt: Attempt, profile: str) -> Verdict:
-    problem = attempt.problem
+    problem, known = attempt.problem, profile_of(profile)
     grader = _grader(problem.kind)
-    if ":" not in problem.kind:
-        verdict: Verdict = grader(problem, attempt, profile=profile)
-    else:
+    if ":" in problem.kind:
         verdict = _by_outside_code(grader, attempt, profile)
-    return _labelled(verdict, problem.kind, profile_of(profile).label)
+    elif known.pattern is not None:
+        verdict = as_lm_eval(problem, attempt.text, known)
+    else:
+        verdict = grader(problem, attempt, profile=profile)
+    return _labelled(verdict, problem.kind, known.label)
 
 
 def _by_outside_code(grader: Callable[..., Any], attempt: Attempt, profile: str) -> Verdict:

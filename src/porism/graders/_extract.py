@@ -25,7 +25,7 @@ from porism import chains
 from porism.errors import RecipeError, nearest
 from porism.records import Problem, Status, Verdict
 
-__all__ = ["PROFILES", "Profile", "Reading", "as_lm_eval", "profile_of", "read"]
+__all__ = ["PROFILES", "Profile", "Reading", "as_lm_eval", "profile_of", "read", "unstated"]
 
 
 class Profile(NamedTuple):
@@ -198,6 +198,11 @@ def _without_denials(text: str) -> str:
     if not text.isascii() and ("不是" in text or "并非" in text or "とは" in text or "では" in text or "じゃ" in text):
         return _DENIES.sub(" ", text)
     return text
+
+
+def unstated(profile: Profile) -> Verdict:
+    """The verdict on a text in which no rule of the profile fires."""
+    return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile.name} accepts")
 
 
 def as_lm_eval(problem: Problem, text: str, profile: Profile) -> Verdict:

@@ -26,8 +26,6 @@ _START = 120.0
 """Seconds a worker may take to start; the machine may be busy."""
 _RETIRE_AFTER = 500
 """Requests after which a worker is replaced: SymPy's caches grow without end."""
-
-
 _SPARE = 2
 """Workers that stand ready once one had to be killed; loading takes a second or two."""
 
@@ -138,11 +136,12 @@ class Pool:
         except Died:
             if time.monotonic() - began > seconds / 2:
                 raise
-            return self._ask(request, seconds)  # it was killed from outside, not by this request
+            # It was killed from outside, not by this request, and those that stand ready may be dying, too.
+            return self._ask(request, seconds, fresh=True)
 
-    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _ask(self, request: dict[str, Any], seconds: float, fresh: bool = False) -> dict[str, Any]:
         with self._free:
-            worker = self._borrow()
+            worker = self._borrow(fresh)
             try:
                 worker.wait_until_ready()
                 reply = worker.ask(request, seconds)
@@ -156,8 +155,10 @@ class Pool:
                     self._idle.append(worker)
             return reply
 
-    def _borrow(self) -> _Worker:
+    def _borrow(self, fresh: bool) -> _Worker:
         with self._lock:
+            if fresh:
+                return self._started()
             for worker in [worker for worker in self._idle if worker.process.poll() is not None]:  # killed from outside
                 self._idle.remove(worker)
                 self._all.remove(worker)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from porism import chains
-from porism.graders._extract import as_lm_eval, profile_of, read
+from porism.graders._extract import profile_of, read, unstated
 from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["grade"]
@@ -47,8 +47,6 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
         RecipeError: no such profile.
     """
     known = profile_of(profile)
-    if known.pattern is not None:
-        return as_lm_eval(problem, attempt.text, known)
     wanted = _only(problem.answer)
     if wanted is None:
         return Verdict(
@@ -56,7 +54,7 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
         )
     reading = read(attempt.text, known)
     if reading is None:
-        return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
+        return unstated(known)
     rule, said = reading.rule, _only(reading.statement) if reading.rule != "last" else None
     if reading.rule == "last":
         begins = _BEGINS.match(chains.read(attempt.text).response.of(attempt.text)) if known.name == "auto" else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from porism.graders._answers import compare
-from porism.graders._extract import as_lm_eval, profile_of, read
+from porism.graders._extract import profile_of, read, unstated
 from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["grade", "options"]
@@ -52,8 +52,6 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
         RecipeError: no such profile.
     """
     known = profile_of(profile)
-    if known.pattern is not None:
-        return as_lm_eval(problem, attempt.text, known)
     gold = _GOLD.fullmatch(problem.answer.strip())
     if gold is None:
         return Verdict(
@@ -65,7 +63,7 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
         return Verdict(status=Status.GOLD_UNPARSED, reason=f"the question has no option {wanted}")
     reading = read(attempt.text.translate(_FULL_WIDTH), known)
     if reading is None:
-        return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
+        return unstated(known)
     choose = _last_named if reading.rule == "last" else _chosen
     chosen = choose(reading.statement, offered)
     if chosen is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from porism import chains
 from porism.graders._answers import Outcome, compare, is_words
-from porism.graders._extract import as_lm_eval, profile_of, read
+from porism.graders._extract import profile_of, read, unstated
 from porism.graders._numbers import last_number, only_number, value
 from porism.graders._parse import FUNCTIONS, parse
 from porism.graders._same import Rules
@@ -58,9 +58,6 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
     Raises:
         RecipeError: no such profile.
     """
-    known = profile_of(profile)
-    if known.pattern is not None:
-        return as_lm_eval(problem, attempt.text, known)
     return judge_text(problem.answer, attempt.text, profile=profile)
 
 
@@ -79,7 +76,7 @@ def judge_text(gold: str, text: str, *, profile: str = "auto", rules: Rules | No
     reading = read(text, profile_of(profile))
     in_words = is_words(references[0])
     if reading is None:
-        return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
+        return unstated(profile_of(profile))
     if reading.rule == "boxed":
         candidates = [reading.statement]
     elif reading.rule == "last":

@@ -12,7 +12,7 @@ import re
 from fractions import Fraction
 
 from porism.graders._answers import Outcome, compare
-from porism.graders._extract import Reading, as_lm_eval, profile_of, read
+from porism.graders._extract import Reading, profile_of, read, unstated
 from porism.graders._numbers import last_number, only_number, value
 from porism.graders._tokens import MAX_LENGTH
 from porism.records import JUDGED, Attempt, Problem, Status, Verdict
@@ -38,9 +38,6 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
     Raises:
         RecipeError: no such profile.
     """
-    known = profile_of(profile)
-    if known.pattern is not None:
-        return as_lm_eval(problem, attempt.text, known)
     return judge_text(problem.answer, attempt.text, profile=profile)
 
 
@@ -53,7 +50,7 @@ def judge_text(gold: str, text: str, *, profile: str = "auto") -> Verdict:
         return Verdict(status=Status.GOLD_UNPARSED, reason=f"the reference answer is not a number: {gold[:60]!r}")
     reading = read(text, known)
     if reading is None:
-        return Verdict(status=Status.UNPARSED, reason=f"no statement that the profile {profile} accepts")
+        return unstated(known)
     if reading.rule != "last" and len(reading.statement) > MAX_LENGTH:
         return Verdict(status=Status.UNPARSED, rule=reading.rule, reason="the statement is too long to be an answer")
     if not text.isascii() and _HAS_FULL_WIDTH.search(text):
