@@ -131,11 +131,11 @@ def _of_another_engine(error: Exception) -> str:
         from porism import pipeline
 
         name = option.lstrip("-").replace("-", "_")
-        part = arguments[1] if arguments[0] == "solve" else "direct"
+        part = arguments[1] if arguments[0] == "solve" else ""
         try:
-            pipeline.settings_class("solve", part, {**_engine_of(arguments), name: None})
+            pipeline.settings_class("solve", part or "direct", {**_engine_of(arguments), name: None})
         except RecipeError as known:
-            return str(known) if part == arguments[1] else f"chat: {str(known).partition(': ')[2]}"
+            return str(known) if part else f"chat: {str(known).removeprefix('solve direct: ')}"
     return ""
 
 
@@ -167,7 +167,7 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 def _as_flags(arguments: Sequence[str]) -> list[str]:
     """``key=value`` for a command with settings as ``--key=value``; ``run`` takes its overrides as they are."""
-    if not arguments or arguments[0] not in (*_STAGES, "chat"):
+    if not arguments or arguments[0] not in (*_STAGES, "chat", "doctor"):
         return list(arguments)
     verb, *rest = arguments
     if (

@@ -87,12 +87,12 @@ def talk(model: str, chosen: Settings, terminal: Terminal | None = None) -> None
         place.remark(f"Loading {model} …")
     engine = recipe.bind(_start(chosen.engine), chosen)(model)
     try:
-        Talk(Session(engine, reading, chosen.system), chosen, place).run(model)
+        _Talk(Session(engine, reading, chosen.system), chosen, place).run(model)
     finally:
         engine.close()
 
 
-class Talk:
+class _Talk:
     """Questions, answers and commands in turn.
 
     Args:
@@ -195,8 +195,8 @@ class Talk:
         if name:
             if name not in _SAMPLING:
                 raise RecipeError(f"no setting {name!r}.{nearest(name, _SAMPLING)} Known: {', '.join(_SAMPLING)}.")
-            given = recipe.scalar(value)
-            changed = {**self._chosen.model_dump(), name: [given] if name == "stop" and value else given}
+            given = recipe.scalar(value) if name != "stop" else [value] if value else []
+            changed = {**self._chosen.model_dump(), name: given}
             self._chosen = recipe.build(type(self._chosen), changed, "/set")
         self._place.remark(", ".join(f"{one} {getattr(self._chosen, one)}" for one in _SAMPLING))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from porism.doctor._checks import Check, Options, Status
 from porism.errors import RecipeError, nearest
 from porism.models import memory
-from porism.models.machine import choose_dtype
+from porism.models.machine import Dtype, choose_dtype
 
 __all__ = ["check", "estimated"]
 
@@ -24,9 +24,11 @@ def check(options: Options) -> None:
     """Refuse what cannot be estimated.
 
     Raises:
-        RecipeError: an unknown method, or a number below 1.
+        RecipeError: an unknown method or dtype, or a number below 1.
     """
     _method(options.method)
+    if options.dtype not in get_args(Dtype):
+        raise RecipeError(f"dtype: expected one of {', '.join(get_args(Dtype))}, got {options.dtype!r}.")
     for name in ("batch_size", "micro_batch_size", "max_length", "lora_r", "samples", "max_tokens"):
         if getattr(options, name) < 1:
             raise RecipeError(f"{name}: expected at least 1, got {getattr(options, name)}.")
@@ -45,7 +47,16 @@ def estimated(config: Any, parameters: int, lengths: Sequence[tuple[int, int]], 
     """
     method = _method(options.method)
     dtype = choose_dtype(options.dtype)
-    shape = memory.shape_of(config, parameters)
+    try:
+        shape = memory.shape_of(config, parameters)
+    except (AttributeError, TypeError, ValueError):
+        return Check(
+            "memory",
+            "peak",
+            Status.WARNING,
+            f"cannot be estimated for a model of the type {getattr(config, 'model_type', 'unknown')}",
+            "Watch the first steps, or begin with a small micro_batch_size.",
+        )
 
     def needed(micro: int, max_length: int) -> memory.Estimate:
         tokens, learnt = _micro_batch(lengths, micro, max_length)
@@ -77,7 +88,7 @@ def estimated(config: Any, parameters: int, lengths: Sequence[tuple[int, int]], 
     fitting = next((size for size in _halves(micro) if needed(size, options.max_length).total <= 0.9 * there.free), 0)
     cure = "" if status is Status.OK else _cure(fitting, micro, method, lengths)
     figures = {"needed": found.total, "parts": dict(found.parts), "free": there.free, "total": there.total}
-    return Check("memory", "memory", status, text, cure, figures)
+    return Check("memory", "peak", status, text, cure, figures)
 
 
 def _status(needed: int, there: memory.Memory) -> Status:

@@ -48,15 +48,17 @@ class Found:
         yield _check("folder", f"{place.folder}{adapter}: no code, no pickles")
         self.parameters = sum(tensor.size for tensor in tensors.values())
         yield self._weights(tensors)
-        try:
-            self.config = facts.config_of(place)
-            self.generation = facts.generation_config_of(place)
-            self.tokenizer = facts.tokenizer_of(place)
-        except UserError as error:
-            yield _check("files", str(error), failed=True)
-        if self.config is not None:
-            yield self._vocabulary({**tensors, **own})
-            yield self._context()
+        readers = {"config": facts.config_of, "generation": facts.generation_config_of, "tokenizer": facts.tokenizer_of}
+        for name, read in readers.items():
+            try:
+                setattr(self, name, read(place))
+            except UserError as error:
+                yield _check("files", str(error), failed=True)
+        if self.config is None:
+            return
+        if self.tokenizer is not None:
+            yield self._vocabulary(self.tokenizer, {**tensors, **own})
+        yield self._context()
 
     def _weights(self, tensors: dict[str, facts.Tensor]) -> Check:
         kinds = Counter[str]()
@@ -72,18 +74,16 @@ class Found:
             parameters=self.parameters,
         )
 
-    def _vocabulary(self, tensors: dict[str, facts.Tensor]) -> Check:
+    def _vocabulary(self, tokenizer: PreTrainedTokenizerBase, tensors: dict[str, facts.Tensor]) -> Check:
         """Every token that the tokenizer can make has a row of the embedding, and of the output layer."""
-        stated = int(self.config.get_text_config().vocab_size)
+        stated = int(getattr(self.config.get_text_config(), "vocab_size", 0))
         rows = {
             what: [tensor.shape[0] for name, tensor in tensors.items() if name.endswith(ends) and len(tensor.shape) > 1]
             for what, ends in (("embedding", _INPUT), ("output layer", _OUTPUT))
         }
         wrong = [f"the {what} has {found[-1]} rows" for what, found in rows.items() if found and found[-1] != stated]
         least = min([stated, *(found[-1] for found in rows.values() if found)])
-        if self.tokenizer is None:
-            return _check("vocabulary", f"config.json states {stated} tokens; no tokenizer to compare", failed=True)
-        ids = self.tokenizer.get_vocab()
+        ids = tokenizer.get_vocab()
         beyond = sorted((number, token) for token, number in ids.items() if number >= least)
         if beyond:
             shown = ", ".join(f"{token!r} ({number})" for number, token in beyond[:_SHOWN])

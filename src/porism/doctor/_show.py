@@ -99,13 +99,14 @@ def _pieces(preview: Preview, console: rich.console.Console) -> Any:
     from rich.text import Text
 
     counts = " + ".join(f"{piece.tokens} {'learnt' if piece.learnt else 'masked'}" for piece in preview.pieces)
-    shown = Text(f"  row {printable(preview.title)}" + (f" ({counts} tokens)\n" if counts else "\n"), style="bold")
+    shown = Text("  ").append(f"row {printable(preview.title)}", style="bold")
+    shown.append(f" ({counts} tokens)\n" if counts else "\n")
     for piece in preview.pieces:
         text = printable(_shortened(piece.text))
         if _coloured(console):
             shown.append(text, style=_LEARNT if piece.learnt else _MASKED)
         else:
-            shown.append(f"{_MARKS[0]}{text}{_MARKS[1]}" if piece.learnt else text, style="not bold")
+            shown.append(f"{_MARKS[0]}{text}{_MARKS[1]}" if piece.learnt else text)
     return shown
 
 

@@ -19,8 +19,6 @@ _QUESTIONS = ("What is 17 + 25?", "And 42 + 8?")
 _ANSWERS = ("17 + 25 = 42.", "42 + 8 = 50.")
 _THOUGHT = "<think>\nI add the numbers.\n</think>\n\n"
 _AROUND = 24
-_CLOSES = 5
-"""Characters by which the end of a system message is known again."""
 
 
 def checks(tokenizer: PreTrainedTokenizerBase, config: Any, generation: Any) -> Iterator[Check]:
@@ -83,10 +81,17 @@ def _prefixes(tokenizer: PreTrainedTokenizerBase) -> Iterator[Check]:
         )
     else:
         yield _check("prefix", "an answer only appends to its prompt, in the first and in later turns")
-    if changed:
+    kept = conversation_text(tokenizer, _chat(_THOUGHT)).count(_THOUGHT.split("\n")[1])
+    if not kept:
+        yield _check(
+            "history",
+            "the thinking of every answer is dropped, the last one's too",
+            "Rows that think would be trained on without it. Use a template that keeps what an answer says.",
+            warning=True,
+        )
+    elif changed:
         kind, place = changed[0]
-        dropped = conversation_text(tokenizer, _chat(_THOUGHT)).count(_THOUGHT.split("\n")[1]) < len(_ANSWERS)
-        what = "earlier thinking is dropped" if dropped else f"earlier turns{kind} change"
+        what = "earlier thinking is dropped" if kept < len(_ANSWERS) else f"earlier turns{kind} change"
         yield _check(
             "history",
             f"{what} when the chat goes on: {place}",
@@ -141,7 +146,8 @@ def _system(tokenizer: PreTrainedTokenizerBase) -> Check:
         )
     lead, _, rest = text.partition(said)
     plain = prompt_text(tokenizer, asked).partition(_QUESTIONS[0])[0]
-    own = plain.removeprefix(lead).partition(rest[:_CLOSES])[0].strip() if plain.startswith(lead) else ""
+    between = rest.partition(_QUESTIONS[0])[0]
+    own = plain.removeprefix(lead).removesuffix(between).strip() if plain.startswith(lead) else ""
     return _check("system", f"accepted; without one the template puts in its own: {own[:80]!r}" if own else "accepted")
 
 

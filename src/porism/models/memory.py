@@ -10,12 +10,15 @@ parameters, ``T`` tokens in a micro-batch, ``N`` of them with a loss.
     optimiser     8 for each trained parameter (AdamW's two moments)
     activations   T L (26 H + 6 Q + 4 K + 8 I) in mixed precision,
                   T L (24 H + 12 Q + 8 K + 16 I) in float32
+    adapters      T L (2 H + Q + 2 K + 2 I) × 3.5 in mixed precision, × 7 in float32
     logits        12 N V: the scores in float32, their logarithms, and the gradient
     sampling      rows × tokens × 2 L K × (2 or 4), the keys and values, for methods that generate
     process       0.5 GB for Python, PyTorch and Transformers
 
 The activations are those of a Llama layer without checkpointing: both residual streams, the norms' inputs, and what
-each matrix product keeps for its gradient. A tenth is added for the allocator.
+each matrix product keeps for its gradient. Adapters make two more tensors for every output of a matrix product; these
+are freed, but what the C library's heap loses between them was measured to be this much. A tenth is added to all for
+the allocator.
 """
 
 from __future__ import annotations
@@ -70,6 +73,11 @@ class Shape(NamedTuple):
     key: int
     feed_forward: int
     vocabulary: int
+
+    @property
+    def outputs(self) -> int:
+        """Width of the outputs of all matrix products of a block."""
+        return 2 * self.hidden + self.query + 2 * self.key + 2 * self.feed_forward
 
     def adapters(self, rank: int) -> int:
         """Parameters of LoRA adapters on every linear layer of every block."""
@@ -157,10 +165,11 @@ def estimate(shape: Shape, step: Step) -> Estimate:
         "gradients": 4 * trained,
         "optimiser": 8 * trained,
         "activations": tokens * shape.layers * layer,
+        "adapters": int(tokens * shape.layers * shape.outputs * (7 if wide else 3.5)) if step.lora_r else 0,
         "logits": 12 * learnt * shape.vocabulary if kind.logits else 0,
         "sampling": rows * step.rollout_tokens * 2 * shape.layers * shape.key * (4 if wide else 2),
     }
-    passing = parts["activations"] + parts["logits"]
+    passing = parts["activations"] + parts["adapters"] + parts["logits"]
     if step.accumulates:
         changing = passing + parts["gradients"]
     else:  # gradients come while activations go

@@ -85,7 +85,7 @@ def _apply(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, a
         text = tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
         )
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         roles = ", ".join(message["role"] for message in messages)
         raise ModelError(f"the chat template of {tokenizer.name_or_path} refuses the roles {roles}: {error}") from None
     return str(text)
