@@ -478,6 +478,6 @@ def _doctor(
         text, well = doctor.as_json(found)
         print(text)
     else:
-        well = doctor.show(found, options, data, Console(highlight=False, soft_wrap=True))
+        well = doctor.show(found, options, data, Console(highlight=False))
     if not well:
         raise typer.Exit(2)

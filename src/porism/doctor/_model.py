@@ -54,8 +54,8 @@ class Found:
                 setattr(self, name, read(place))
             except UserError as error:
                 yield _check("files", str(error), failed=True)
-        if self.config is None:
-            return
+                if name == "config":  # the others need it
+                    return
         if self.tokenizer is not None:
             yield self._vocabulary(self.tokenizer, {**tensors, **own})
         yield self._context()

@@ -45,7 +45,7 @@ def show(found: Iterable[Check | Preview], options: Options, data: str, console:
             if not previewed:
                 console.print(_legend(console))
             previewed = True
-            console.print(_pieces(item, console))
+            console.print(_pieces(item, console), soft_wrap=True)
             continue
         if item.group != group:
             console.print(Text(item.group.capitalize(), style="bold"))
@@ -56,7 +56,7 @@ def show(found: Iterable[Check | Preview], options: Options, data: str, console:
         line.append(printable(item.found).replace("\n", " "))
         if item.cure:
             line.append(f" → {printable(item.cure)}", style="cyan")
-        console.print(line)
+        console.print(line, soft_wrap=not console.is_terminal)
     console.print(_sum(counts, options, data))
     return not counts[Status.FAILED]
 
@@ -91,7 +91,7 @@ def _legend(console: rich.console.Console) -> Any:
     from rich.text import Text
 
     if _coloured(console):
-        return Text("  learnt", style=_LEARNT).append(" · masked", style=_MASKED)
+        return Text("  ").append("learnt", style=_LEARNT).append(" · ").append("masked", style=_MASKED)
     return Text(f"  {_MARKS[0]}learnt{_MARKS[1]}, the rest is masked")
 
 

@@ -25,9 +25,6 @@ __all__ = [
     "tokenizer_of",
 ]
 
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What Transformers raises for a broken file, besides errors of its libraries."""
-
 
 class Place(NamedTuple):
     """Where a model is."""
@@ -67,12 +64,11 @@ def config_of(place: Place) -> Any:
     Raises:
         ModelError: it cannot be read, or is of a kind that Transformers does not know.
     """
-    import huggingface_hub.errors
     import transformers
 
     try:
         return transformers.AutoConfig.from_pretrained(place.base, trust_remote_code=False, local_files_only=True)
-    except (*_UNREADABLE, huggingface_hub.errors.StrictDataclassError) as error:
+    except _unfit() as error:
         raise _unreadable(place.base / "config.json", error) from None
 
 
@@ -89,7 +85,7 @@ def generation_config_of(place: Place) -> Any:
         if file.is_file():
             return transformers.GenerationConfig.from_pretrained(place.base, local_files_only=True)
         return transformers.GenerationConfig.from_model_config(config_of(place))
-    except _UNREADABLE as error:
+    except _unfit() as error:
         raise _unreadable(file, error) from None
 
 
@@ -106,7 +102,7 @@ def tokenizer_of(place: Place) -> PreTrainedTokenizerBase:
         found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except _UNREADABLE as error:
+    except _unfit() as error:
         raise _unreadable(folder / "tokenizer.json", error) from None
     return found
 
@@ -139,6 +135,14 @@ def context_of(config: Any, tokenizer: PreTrainedTokenizerBase | None = None) ->
         "model_max_length": getattr(tokenizer, "model_max_length", None),
     }
     return {name: int(value) for name, value in stated.items() if isinstance(value, int) and 0 < value < 10**9}
+
+
+def _unfit() -> tuple[type[Exception], ...]:
+    """What Transformers and its libraries raise for a broken file."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    own = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+    return (*own, StrictDataclassError)
 
 
 def _unreadable(file: Path, error: BaseException) -> ModelError:
