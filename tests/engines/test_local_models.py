@@ -1,7 +1,9 @@
 """The local engine on the layouts of other model families: the tokens of transformers' own ``generate``."""
 
+import json
 from pathlib import Path
 
+import peft
 import pytest
 import torch
 import transformers
@@ -121,3 +123,24 @@ def test_the_model_attends_as_before_afterwards(loaded: Loaded) -> None:
         Local(loaded).generate([Request(ids=[5, 6, 7], sampling=Sampling(max_tokens=3))])
         assert torch.equal(loaded.model(ids).logits, expected)
     assert loaded.model.config._attn_implementation == before
+
+
+def test_an_adapter_answers_without_being_merged(tiny_model: Path, tmp_path: Path) -> None:
+    """The tokens of ``generate`` on the adapted model, and other tokens than the base's."""
+    base = load(str(tiny_model))
+    torch.manual_seed(8)
+    config = peft.LoraConfig(
+        r=4, lora_alpha=64, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False
+    )
+    peft.get_peft_model(base.model, config).save_pretrained(tmp_path / "adapter")
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "base_model_name_or_path": str(tiny_model)}))
+    adapted = load(str(tmp_path / "adapter"))
+    assert isinstance(adapted.model, peft.PeftModel)
+    most = base.model.config.vocab_size
+    asked = [[token % most for token in ids] for ids in prompts(12)]
+    requests = [Request(ids=ids, sampling=Sampling(max_tokens=16)) for ids in asked]
+    found = [reply.samples[0].ids for reply in Local(adapted).generate(requests)]
+    assert found == [tuple(alone(adapted, list(request.ids), 16)) for request in requests]
+    assert found != [reply.samples[0].ids for reply in Local(load(str(tiny_model))).generate(requests)]
+    assert [name for name, _ in adapted.model.named_parameters() if "lora_" in name]

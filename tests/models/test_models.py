@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,7 +124,28 @@ def test_dtype_and_threads() -> None:
     assert machine.choose_dtype("float16") == "float16"
     assert machine.choose_dtype("auto") in ("float32", "bfloat16")
     assert machine.choose_threads(3) == 3
-    assert machine.choose_threads(0) >= 1
+
+
+def test_threads_leave_busy_processors_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    """With as many busy programs as processors one thread is chosen, and said to be."""
+    there = len(os.sched_getaffinity(0))
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(there)]
+    try:
+        assert machine.choose_threads() == 1
+    finally:
+        for each in busy:
+            each.kill()
+            each.wait()
+    assert there == 1 or f"Computing with 1 of {there} threads" in capfd.readouterr().err
+
+
+def test_the_idle_share_is_rounded_over_several_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([{"cpu0": (0, 0), "cpu1": (0, 0)}, {"cpu0": (10, 1), "cpu1": (10, 0)}] * 2)
+    later = iter([{"cpu0": (0, 0), "cpu1": (0, 0)}, {"cpu0": (10, 9), "cpu1": (10, 10)}])
+    monkeypatch.setattr(machine, "_idle_ticks", lambda: next(ticks, None) or next(later))
+    assert machine._idle(2, watch=0) == 2
+    monkeypatch.setattr(machine, "_idle_ticks", dict)
+    assert machine._idle(4, looks=1, watch=0) == 0
 
 
 @pytest.mark.slow

@@ -10,10 +10,11 @@ query heads per key head, ``P`` tokens of a prompt, ``T`` own tokens, ``D`` size
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -53,6 +54,7 @@ class Cache:
         """Own tokens of each row."""
         self._prefill: Sequence[int] | None = None
         self._places: torch.Tensor | None = None
+        self._seats, self._full = 0, False
         self._step: _Step | None = None
 
     # --- what the engine does ---
@@ -164,40 +166,37 @@ class Cache:
         rows, heads, size = key.shape[2], key.shape[1], key.shape[3]
         if layer.grid is None:
             layer.grid = _padded(layer.prompts, step.widest)
-        layer.own = _with_room(layer.own, rows, max(self.row_lengths) + 1, key)
+        layer.own = _with_room(layer.own, rows, step.longest, key)
         for store, new in zip(layer.own, (key, value), strict=True):
-            store[step.row_index, :, step.own_index] = new[0].transpose(0, 1)
-        own_k, own_v = (store[:, :, : step.longest] for store in layer.own)
+            if step.level:
+                store[:rows, :, step.longest - 1] = new[0].transpose(0, 1)
+            else:
+                store[step.row_index, :, step.own_index] = new[0].transpose(0, 1)
+        own = _both(lambda store: store[:rows, :, : step.longest], layer.own)
         q = query[0].transpose(0, 1).reshape(rows, heads, -1, size) * how.scaling
-        each = q.shape[2]
-        grid_q = q.new_zeros(step.prompts * step.seats, heads, each, size)
-        grid_q[step.places] = q
-        grid_q = grid_q.view(step.prompts, step.seats, heads, each, size).transpose(1, 2)
-        grid_q = grid_q.reshape(step.prompts, heads, step.seats * each, size)
-        scores = [_seated(grid_q @ layer.grid[0].transpose(2, 3), step, each), q @ own_k.transpose(2, 3)]
+        parts = [_read(q, *own, step.own_mask(how.window), how), self._read_prompts(q, layer.grid, step, how)]
         if layer.lead is not None:
-            flat = q.transpose(0, 1).reshape(heads, rows * each, size)
-            lead = flat @ layer.lead[0].transpose(1, 2)
-            scores.insert(0, lead.view(heads, rows, each, -1).transpose(0, 1))
-        joined = torch.cat(scores, dim=-1)
-        if how.softcap:
-            joined = torch.tanh(joined / how.softcap) * how.softcap
-        weights = torch.softmax(joined + step.mask(how.window, joined.dtype), dim=-1, dtype=torch.float32).to(q.dtype)
-        parts = torch.split(weights, [score.shape[-1] for score in scores], dim=-1)
-        out = parts[-1] @ own_v
-        out += self._from_prompts(parts[-2], layer.grid[1], step, each)
-        if layer.lead is not None:
-            flat = parts[0].transpose(0, 1).reshape(heads, rows * each, -1)
-            out += (flat @ layer.lead[1]).view(heads, rows, each, size).transpose(0, 1)
-        return out.reshape(1, rows, heads * each, size)
+            flat = q.transpose(0, 1).reshape(heads, -1, size)
+            mask = step.lead_mask(how.window, q.shape[2])
+            read = _read(flat, *layer.lead, mask, how)
+            parts.append(_Read(*(part.view(heads, rows, -1, part.shape[-1]).transpose(0, 1) for part in read)))
+        return _joined(parts, q.dtype).reshape(1, rows, -1, size)
 
     @staticmethod
-    def _from_prompts(weights: torch.Tensor, values: torch.Tensor, step: _Step, each: int) -> torch.Tensor:
-        heads = values.shape[1]
-        grid = weights.new_zeros(step.prompts * step.seats, heads, each, weights.shape[-1])
-        grid[step.places] = weights
-        grid = grid.view(step.prompts, step.seats, heads, each, -1).transpose(1, 2)
-        return _seated(grid.reshape(step.prompts, heads, step.seats * each, -1) @ values, step, each)
+    def _read_prompts(q: torch.Tensor, grid: tuple[torch.Tensor, torch.Tensor], step: _Step, how: _How) -> _Read:
+        """What each row reads in its prompt: the rows of one prompt read it together."""
+        heads, each, size = q.shape[1:]
+        if not step.full:
+            seated = q.new_zeros(step.prompts * step.seats, heads, each, size)
+            seated[step.places] = q
+            q = seated
+        q = q.view(step.prompts, step.seats, heads, each, size).transpose(1, 2)
+        q = q.reshape(step.prompts, heads, step.seats * each, size)
+        found = []
+        for part in _read(q, *grid, step.prompt_mask(how.window, each), how):
+            rows = part.view(step.prompts, heads, step.seats, each, -1).transpose(1, 2).flatten(0, 1)
+            found.append(rows if step.full else rows[step.places])
+        return _Read(*found)
 
     def _prepare(self) -> _Step:
         """What all layers of one step share."""
@@ -211,16 +210,21 @@ class Cache:
             self._seats = max(seats.values())
             places = [prompt * self._seats + seat for prompt, seat in zip(self.row_prompt, taken, strict=True)]
             self._places = torch.tensor(places, device=device)
+            self._full = places == list(range(len(self.prompt_lengths) * self._seats))
         return _Step(
             places=self._places,
             seats=self._seats,
+            full=self._full,
             prompts=len(self.prompt_lengths),
             lead=self.lead_length,
             widest=max(self.prompt_lengths),
+            padded=min(self.prompt_lengths) < max(self.prompt_lengths),
+            level=min(self.row_lengths) == max(self.row_lengths),
+            longest=max(self.row_lengths) + 1,
+            furthest=self.lead_length + max(self.prompt_lengths) + max(self.row_lengths),
             prompt_lengths=torch.tensor([self.prompt_lengths[at] for at in self.row_prompt], device=device),
             row_index=torch.arange(len(self.row_prompt), device=device),
             own_index=torch.tensor(self.row_lengths, device=device),
-            longest=max(self.row_lengths) + 1,
         )
 
 
@@ -233,47 +237,131 @@ class _How:
     window: int | None = None
 
 
+class _Read(NamedTuple):
+    """What queries read in one part of the cache, before it is divided by the sum of the weights of all parts."""
+
+    out: torch.Tensor
+    """[…, N, D]: values, weighted by ``exp(score - top)``."""
+    top: torch.Tensor
+    """[…, N, 1]: the largest score."""
+    total: torch.Tensor
+    """[…, N, 1]: the sum of the weights."""
+
+
 @dataclass
 class _Step:
-    """What all layers of one step share."""
+    """What all layers of one step share. Masks are None where every row may look everywhere."""
 
     places: torch.Tensor
+    """Each row's seat in the grid of prompts × seats."""
     seats: int
+    full: bool
+    """Whether the rows fill the grid in order."""
     prompts: int
     lead: int
     widest: int
+    padded: bool
+    """Whether some prompt is shorter than the widest."""
+    level: bool
+    """Whether all rows have as many own tokens."""
+    longest: int
+    furthest: int
+    """The largest position."""
     prompt_lengths: torch.Tensor
     row_index: torch.Tensor
     own_index: torch.Tensor
-    longest: int
-    _masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
+    _masks: dict[tuple[str, int | None], torch.Tensor] = field(default_factory=dict)
 
-    def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        """[R, 1, 1, lead + P + T]: zero where a row may look, minus infinity elsewhere."""
-        if window not in self._masks:
-            device = self.places.device
-            lead = torch.arange(self.lead, device=device).expand(len(self.places), -1)
-            prompt = torch.arange(self.widest, device=device)[None]
-            own = torch.arange(self.longest, device=device)[None]
-            lengths, reached = self.prompt_lengths[:, None], self.own_index[:, None]
-            seen = [torch.ones_like(lead, dtype=torch.bool), prompt < lengths, own <= reached]
-            if window is not None:
-                now = self.lead + lengths + reached
-                seen[0] &= now - lead < window
-                seen[1] = seen[1] & (now - (self.lead + prompt) < window)
-                seen[2] = seen[2] & (reached - own < window)
-            blocked = ~torch.cat(seen, dim=1)
-            self._masks[window] = torch.zeros(blocked.shape, dtype=dtype, device=device).masked_fill_(
-                blocked, float("-inf")
-            )[:, None, None]
-        return self._masks[window]
+    def own_mask(self, window: int | None) -> torch.Tensor | None:
+        """[R, 1, 1, T]."""
+        window = self._biting(window, self.longest - 1)
+        if self.level and window is None:
+            return None
+        return self._kept("own", window, lambda: self._own_mask(window)[:, None, None])
+
+    def prompt_mask(self, window: int | None, each: int) -> torch.Tensor | None:
+        """[G, 1, S·E or 1, P]."""
+        window = self._biting(window, self.furthest)
+        if not self.padded and window is None:
+            return None
+        return self._kept("prompt", window, lambda: self._prompt_mask(window, each))
+
+    def lead_mask(self, window: int | None, each: int) -> torch.Tensor | None:
+        """[1, R·E, lead]."""
+        window = self._biting(window, self.furthest)
+        if window is None:
+            return None
+        column = torch.arange(self.lead, device=self.places.device)
+        return self._kept(
+            "lead",
+            window,
+            lambda: _blocked(self._now() - column >= window).repeat_interleave(each, dim=0)[None],
+        )
+
+    def _kept(self, name: str, window: int | None, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        if (name, window) not in self._masks:
+            self._masks[name, window] = make()
+        return self._masks[name, window]
+
+    @staticmethod
+    def _biting(window: int | None, furthest: int) -> int | None:
+        """The window, where it keeps any row from anything."""
+        return window if window is not None and furthest >= window else None
+
+    def _now(self) -> torch.Tensor:
+        """[R, 1]: each row's position."""
+        return (self.lead + self.prompt_lengths + self.own_index)[:, None]
+
+    def _own_mask(self, window: int | None) -> torch.Tensor:
+        column, reached = torch.arange(self.longest, device=self.places.device), self.own_index[:, None]
+        unseen = column > reached
+        if window is not None:
+            unseen |= reached - column >= window
+        return _blocked(unseen)
+
+    def _prompt_mask(self, window: int | None, each: int) -> torch.Tensor:
+        column = torch.arange(self.widest, device=self.places.device)
+        unseen = column >= self.prompt_lengths[:, None]
+        if window is None:
+            lengths = self.prompt_lengths.new_zeros(self.prompts)
+            lengths[self.places // self.seats] = self.prompt_lengths
+            return _blocked(column >= lengths[:, None])[:, None, None]
+        unseen |= self._now() - (self.lead + column) >= window
+        seated = unseen.new_zeros(self.prompts * self.seats, self.widest)
+        seated[self.places] = unseen
+        seated = seated.view(self.prompts, 1, self.seats, self.widest)
+        return _blocked(seated).repeat_interleave(each, dim=2)
 
 
-def _seated(grid: torch.Tensor, step: _Step, each: int) -> torch.Tensor:
-    """[G, H, S·E, X] → [R, H, E, X]."""
-    heads, last = grid.shape[1], grid.shape[3]
-    seats = grid.view(step.prompts, heads, step.seats, each, last).transpose(1, 2)
-    return seats.reshape(step.prompts * step.seats, heads, each, last)[step.places]
+_NEVER = -1e30
+"""The score of what may not be seen: finite, so that a part of which a row sees nothing weighs zero, and is not NaN."""
+
+
+def _blocked(unseen: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(unseen.shape, device=unseen.device).masked_fill_(unseen, _NEVER)
+
+
+def _read(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, how: _How) -> _Read:
+    """Attend to one part of the cache: queries […, N, D], keys and values […, P, D]. Weights are float32."""
+    scores = (q @ k.transpose(-1, -2)).float()
+    if how.softcap:
+        scores.div_(how.softcap).tanh_().mul_(how.softcap)
+    if mask is not None:
+        scores += mask
+    top = scores.amax(-1, keepdim=True)
+    weights = scores.sub_(top).exp_()
+    return _Read(weights.to(q.dtype) @ v, top, weights.sum(-1, keepdim=True))
+
+
+def _joined(parts: Sequence[_Read], dtype: torch.dtype) -> torch.Tensor:
+    """The attention over all parts, from what was read in each: they are brought to the same largest score."""
+    top = functools.reduce(torch.maximum, (part.top for part in parts))
+    scales = [(part.top - top).exp_() for part in parts]
+    total = torch.stack([part.total * scale for part, scale in zip(parts, scales, strict=True)]).sum(0)
+    out = parts[0].out * (scales[0] / total)
+    for part, scale in zip(parts[1:], scales[1:], strict=True):
+        out += part.out * (scale / total)
+    return out.to(dtype)
 
 
 def _causal(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, how: _How) -> torch.Tensor:

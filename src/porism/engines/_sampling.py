@@ -49,12 +49,14 @@ def choose(
         logits_R_V.masked_fill_(~allowed_R_V, float("-inf"))
     if sampling.temperature == 0:
         return logits_R_V.argmax(-1)
-    scores = logits_R_V.float().div_(sampling.temperature)
+    scores = logits_R_V.float()
+    if sampling.temperature != 1:
+        scores.div_(sampling.temperature)
     if sampling.top_k:
         least = scores.topk(min(sampling.top_k, scores.shape[1]), dim=-1).values[:, -1:]
         scores.masked_fill_(scores < least, float("-inf"))
     if sampling.min_p:
-        floor = scores.max(-1, keepdim=True).values + torch.log(torch.tensor(sampling.min_p))
+        floor = scores.amax(-1, keepdim=True) + torch.log(torch.tensor(sampling.min_p))
         scores.masked_fill_(scores < floor, float("-inf"))
     if sampling.top_p < 1:
         _cut_to_nucleus(scores, sampling.top_p)
@@ -82,10 +84,12 @@ def _cut_to_nucleus(scores_R_V: torch.Tensor, top_p: float) -> None:
 
 
 def _invert(scores_R_V: torch.Tensor, numbers_R: torch.Tensor) -> torch.Tensor:
-    """The token at which the running sum of the probabilities passes each row's number."""
+    """The token at which the running sum of the probabilities passes each row's number. Uses up the scores."""
     rows, width = scores_R_V.shape
-    weights = (scores_R_V - scores_R_V.max(-1, keepdim=True).values).exp_()
-    weights = torch.nn.functional.pad(weights, (0, -width % _BLOCK)).view(rows, -1, _BLOCK)
+    weights = scores_R_V.sub_(scores_R_V.amax(-1, keepdim=True)).exp_()
+    if width % _BLOCK:
+        weights = torch.nn.functional.pad(weights, (0, -width % _BLOCK))
+    weights = weights.view(rows, -1, _BLOCK)
     blocks = weights.sum(-1).double().cumsum(-1)
     target = (numbers_R * blocks[:, -1])[:, None]
     block = torch.searchsorted(blocks, target, right=True).clamp_(max=blocks.shape[1] - 1)

@@ -7,6 +7,7 @@ layers run, through :mod:`porism.engines._attention`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from porism import console
 from porism.engines import OnText, Reply, Request, Sample
 from porism.errors import RecipeError
 from porism.models.load import Loaded, load
@@ -64,6 +66,12 @@ class _Call:
     def cancelled(self) -> bool:
         return self.cancel is not None and self.cancel.is_set()
 
+    def end_all(self, rows: Sequence[_Row]) -> None:
+        """End what was not finished when the call was cancelled."""
+        for row in rows:
+            cancelled = Sample(text="", finish="error", error="cancelled")
+            self.done.setdefault((row.request, row.sample), cancelled)
+
 
 class Local:
     """An engine on a model in memory.
@@ -87,6 +95,8 @@ class Local:
         self._batch_size = batch_size
         self._context = int(getattr(loaded.model.config, "max_position_embeddings", 0) or 2**30)
         self._guides = Guides(loaded.tokenizer)
+        self._unfit: str | None = None
+        """Why the model does not run on the cached attention; None as long as that was not tried."""
         self._ends = _end_ids(loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id)
 
     def weights_changed(self) -> None:
@@ -110,9 +120,13 @@ class Local:
         call = _Call(requests, on_text, cancel)
         prompts = [self._encoded(call, index) for index in range(len(requests))]
         waiting = self._rows(call, prompts)
-        with torch.inference_mode(), attention(self._network):
+        if self._fits():
+            with torch.inference_mode(), attention(self._network):
+                for batch in self._batches(requests, waiting):
+                    self._run(call, batch)
+        else:
             for batch in self._batches(requests, waiting):
-                self._run(call, batch)
+                self._run_plainly(call, batch)
         return [
             Reply(
                 samples=tuple(call.done[index, sample] for sample in range(request.n)),
@@ -130,33 +144,64 @@ class Local:
         """
         import torch
 
-        from porism.engines._attention import Cache, attention
-        from porism.engines._sampling import logprobs
-
-        found: list[list[float]] = []
         rows = [
             (list(self._encode(request)), list(self._tokenizer(text, add_special_tokens=False)["input_ids"]))
             for request, text in pairs
         ]
-        with torch.inference_mode(), attention(self._network):
-            for batch in _by_size(rows, _MOST_PREFILL):
-                at = 0
-                keep: list[int] = []
-                targets: list[int] = []
-                for prompt, completion in batch:
-                    keep += range(at + len(prompt) - 1, at + len(prompt) + len(completion) - 1)
-                    targets += completion
-                    at += len(prompt) + len(completion)
-                cache = Cache()
-                with cache.prefilling([len(prompt) + len(completion) for prompt, completion in batch]):
-                    logits = self._forward(cache, [[*prompt, *completion] for prompt, completion in batch], keep)
-                scores = iter(logprobs(logits, torch.tensor(targets, device=logits.device)).tolist())
-                found += [[next(scores) for _ in completion] for _, completion in batch]
+        fits = self._fits()
+        with torch.inference_mode():
+            if fits:
+                return [scores for batch in _by_size(rows, _MOST_PREFILL) for scores in self._score(batch)]
+            return [self._score_plainly(*row) for row in rows]
+
+    def _score(self, batch: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+        """Log-probabilities of completions, laid end to end with their prompts."""
+        import torch
+
+        from porism.engines._attention import Cache, attention
+        from porism.engines._sampling import logprobs
+
+        at = 0
+        keep: list[int] = []
+        targets: list[int] = []
+        for prompt, completion in batch:
+            keep += range(at + len(prompt) - 1, at + len(prompt) + len(completion) - 1)
+            targets += completion
+            at += len(prompt) + len(completion)
+        cache = Cache()
+        with attention(self._network), cache.prefilling([len(prompt) + len(own) for prompt, own in batch]):
+            logits = self._forward(cache, [[*prompt, *completion] for prompt, completion in batch], keep)
+        scores = iter(logprobs(logits, torch.tensor(targets, device=logits.device)).tolist())
+        return [[next(scores) for _ in completion] for _, completion in batch]
+
+    def _score_plainly(self, prompt: list[int], completion: list[int]) -> list[float]:
+        """Log-probabilities of one completion, by the model's own forward pass."""
+        import torch
+
+        from porism.engines._sampling import logprobs
+
+        device = self._network.device
+        logits = self._network(input_ids=torch.tensor([prompt + completion], device=device), use_cache=False).logits[0]
+        scores = logprobs(logits[len(prompt) - 1 : -1], torch.tensor(completion, device=device))
+        found: list[float] = scores.tolist()
         return found
 
     def close(self) -> None:
         """Drop the model."""
         del self._network
+
+    def _fits(self) -> bool:
+        """Whether the model runs on the cached attention; says so once where it does not."""
+        if self._unfit is None:
+            from porism.engines._fallback import unfit
+
+            self._unfit = unfit(self._network)
+            if self._unfit:
+                console.notice(
+                    f"{type(self._network).__name__} does not run on the cached attention ({self._unfit}). "
+                    "Transformers' generate answers instead: right, but slower."
+                )
+        return not self._unfit
 
     # --- planning ---
 
@@ -233,8 +278,7 @@ class Local:
         live: list[int] = []
         while waiting or live:
             if call.cancelled:
-                for row in [*waiting, *(rows[at] for at in live)]:
-                    call.done[row.request, row.sample] = Sample(text="", finish="error", error="cancelled")
+                call.end_all([*waiting, *rows])
                 return
             room = self._batch_size - len(live)
             if waiting and room >= min(len(waiting), max(1, self._batch_size // 8)):
@@ -252,6 +296,28 @@ class Local:
                 live = list(range(len(rows)))
             self._step(call, cache, rows)
             live = [at for at in live if (rows[at].request, rows[at].sample) not in call.done]
+
+    def _run_plainly(self, call: _Call, waiting: list[_Row]) -> None:
+        """Generate for rows of one kind with transformers' ``generate``, prompts of one length at a time."""
+        from porism.engines import _fallback
+
+        for _, same in itertools.groupby(waiting, key=lambda row: len(row.prompt)):
+            alike = list(same)
+            for start in range(0, len(alike), self._batch_size):
+                chosen = alike[start : start + self._batch_size]
+
+                def take(logits: torch.Tensor, rows: list[_Row] = chosen) -> list[int]:
+                    self._take(call, rows, logits)
+                    return [row.ids[-1] for row in rows]
+
+                def done(rows: list[_Row] = chosen) -> list[bool]:
+                    if call.cancelled:
+                        call.end_all(rows)
+                    return [(row.request, row.sample) in call.done for row in rows]
+
+                if not all(done()):
+                    most = call.requests[chosen[0].request].sampling.max_tokens
+                    _fallback.generate(self._network, [row.prompt for row in chosen], most, take, done)
 
     def _admit(self, call: _Call, cache: Cache, waiting: list[_Row], room: int, lead: int) -> list[_Row]:
         """Compute the prompts of the next rows and choose each row's first token."""
@@ -306,7 +372,7 @@ class Local:
         logits: torch.Tensor = out.logits[0]
         return logits
 
-    def _take(self, call: _Call, rows: list[_Row], logits: torch.Tensor) -> None:
+    def _take(self, call: _Call, rows: Sequence[_Row], logits: torch.Tensor) -> None:
         """Choose each row's next token; finish the rows that end with it."""
         import torch
 
@@ -422,7 +488,7 @@ def start(
     model: str,
     *,
     dtype: Annotated[Dtype, Field(description="of the weights; auto is bfloat16 where the processor has it")] = "auto",
-    threads: Annotated[int, Field(description="threads of torch; 0 for all processors", ge=0)] = 0,
+    threads: Annotated[int, Field(description="threads of torch; 0: as many as processors are idle", ge=0)] = 0,
     batch_size: Annotated[int, Field(description="most rows at once", ge=1)] = 256,
 ) -> Local:
     """An engine on a model that is loaded into this process.

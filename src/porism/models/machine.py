@@ -5,7 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
+from pathlib import Path
 from typing import Literal
+
+from porism import console
 
 __all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare"]
 
@@ -30,8 +34,66 @@ def choose_dtype(wanted: str = "auto") -> str:
 
 
 def choose_threads(wanted: int = 0) -> int:
-    """How many threads torch may use: as asked for, or all processors that this process may run on (0)."""
-    return wanted or len(os.sched_getaffinity(0))
+    """How many threads torch may use: as asked for, or (0) as many as there are idle processors, at least one.
+
+    Two threads on two processors that something else keeps busy can be several times slower than one: each step waits
+    for the slower of them. Where not all processors are idle, a line on standard error says what was chosen.
+    """
+    if wanted:
+        return wanted
+    there = _processors()
+    idle = min(there, max(1, _idle(there)))
+    if idle < there:
+        console.notice(
+            f"Computing with {idle} of {there} threads: other programs keep the rest busy. threads={there} takes all."
+        )
+    return idle
+
+
+def _processors() -> int:
+    """Processors that this process may run on, and that its control group pays for."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return there
+    return there if quota == "max" else max(1, min(there, round(int(quota) / int(period))))
+
+
+def _idle(most: int, looks: int = 5, watch: float = 0.3) -> int:
+    """How many of this process's processors are idle, at the best of several looks: a moment's work does not count.
+
+    Args:
+        most: processors at which no further look is needed; also the answer where the system does not tell.
+        looks: how often to look.
+        watch: seconds of each look.
+    """
+    found = 0.0
+    try:
+        for _ in range(looks):
+            before = _idle_ticks()
+            time.sleep(watch)
+            after = _idle_ticks()
+            shares = [
+                (after[name][1] - idle) / max(1, after[name][0] - total) for name, (total, idle) in before.items()
+            ]
+            found = max(found, sum(shares))
+            if round(found) >= most:
+                break
+    except (OSError, LookupError, ValueError):
+        return most
+    return round(found)
+
+
+def _idle_ticks() -> dict[str, tuple[int, int]]:
+    """Of each processor of this process: clock ticks in all, and idle ones (Linux: ``/proc/stat``)."""
+    ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    found = {}
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        name, *ticks = line.split()
+        if name in ours:
+            found[name] = sum(map(int, ticks[:8])), int(ticks[3]) + int(ticks[4])
+    return found
 
 
 def prepare(threads: int) -> None:

@@ -1,0 +1,53 @@
+"""What every benchmark does at its end: say on what it ran, and write or print the result."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from porism import store
+
+__all__ = ["finish", "machine", "processor"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def finish(name: str, result: dict[str, Any], packages: list[str], *, small: bool) -> None:
+    """Write ``results/name.json``; a small run is printed instead.
+
+    Args:
+        name: the benchmark's.
+        result: its figures.
+        packages: those whose versions matter.
+        small: whether this run only shows that the benchmark still works.
+    """
+    whole = {
+        **result,
+        "versions": {package: importlib.metadata.version(package) for package in packages} | result.get("versions", {}),
+        "machine": machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    text = json.dumps(whole, indent=1) + "\n"
+    if small:
+        sys.stdout.write(text)
+    else:
+        store.write_text(RESULTS / f"{name}.json", text)
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as far as it matters for speed."""
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
