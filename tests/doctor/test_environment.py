@@ -55,12 +55,15 @@ def test_a_missing_extra_has_its_install_line(monkeypatch: pytest.MonkeyPatch) -
     assert "pip install 'porism[guided]'" in found.found
 
 
-def test_little_disk_and_a_busy_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_little_disk_and_a_busy_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import os
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**10, 10**10 - 10**9, 10**9))
-    monkeypatch.setattr(os, "getloadavg", lambda: (64.0, 0.0, 0.0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    monkeypatch.setattr(machine, "_idle", lambda most: 3)
     monkeypatch.setenv("PORISM_HOME", str(tmp_path / "not" / "there"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_ENDPOINT", "https://user:secret@mirror.example:8443/path?token=secret")
@@ -68,7 +71,8 @@ def test_little_disk_and_a_busy_machine(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert found["environment disk"].status == Status.WARNING
     assert "1.0 GB free" in found["environment disk"].found
     assert found["environment threads"].status == Status.WARNING
-    assert "keeps 64.0 busy" in found["environment threads"].found
+    assert found["environment threads"].found == "3 of 64 processors are idle, so that many threads are chosen"
+    assert capsys.readouterr().err == ""
     assert found["environment hub"].found == (
         "HF_HUB_OFFLINE is set: nothing is fetched from a hub; HF_ENDPOINT is https://mirror.example:8443"
     )

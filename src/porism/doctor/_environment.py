@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
 import os
 import platform
 import shutil
@@ -123,17 +125,14 @@ def _extras() -> Check:
 def _processor() -> Iterator[Check]:
     import torch
 
-    usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
-    busy = os.getloadavg()[0]
-    threads = choose_threads()
-    found = f"{threads} threads: {usable} of {there} processors may be used, other work keeps {busy:.1f} busy"
-    crowded = busy > usable / 2
+    all_of_them = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.redirect_stderr(io.StringIO()):  # it says there what the line below says
+        threads = choose_threads()
+    crowded = threads < all_of_them
     yield _line(
         "threads",
-        found,
-        "Wait for that work, or set threads to what it leaves: more threads than idle processors slow each other down."
-        if crowded
-        else "",
+        f"{threads} of {all_of_them} processors are idle, so that many threads are chosen",
+        "Stop what keeps the others busy, or set threads yourself." if crowded else "",
         bad=crowded,
     )
     dtype = choose_dtype()
