@@ -169,6 +169,20 @@ def test_a_terminal_is_not_steered_by_a_model(monkeypatch: pytest.MonkeyPatch) -
     assert plain.getvalue() == "hm"
 
 
+def test_what_goes_wrong_stands_on_a_line_of_its_own() -> None:
+    class Dying(Scripted):
+        def generate(self, requests: Any, *, on_text: Any = None, **_: Any) -> list[Reply]:
+            on_text(0, 0, "It is ")
+            raise ModelError("the server is gone\x1b[2J")
+
+    screen = Screen()
+    terminal = Terminal(Screen(), screen)
+    terminal.questions = lambda: iter(["What?", "/nope"])  # type: ignore[method-assign]
+    chat._Talk(Session(Dying({})), chat.settings({})(), terminal).run("m")
+    assert screen.getvalue().splitlines()[1:3] == ["It is ", "the server is gone\\x1b[2J"]
+    assert "no command /nope" in screen.getvalue().splitlines()[3]
+
+
 def talk(lines: str, engine: str = "scripted", **values: Any) -> str:
     """What is written for these lines of a pipe."""
     chosen = chat.settings({"engine": engine})(engine=engine, **values)
@@ -182,6 +196,7 @@ def test_a_pipe_has_a_question_a_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert talk('"""one\ntwo\n"""\nthree', default="ok") == "ok\nok\n"
     assert talk('"""never closed\n', default="ok") == "ok\n"
     assert talk("hi\n/exit\nhi\n", default="ok") == "ok\n"
+    assert talk("/2 is odd?\n", default="no") == "no\n", "no command"
     assert capsys.readouterr() == ("", "")
 
 

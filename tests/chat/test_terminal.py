@@ -141,6 +141,13 @@ def test_a_model_without_a_template_is_refused_before_it_is_loaded(tiny_model: P
     assert "has no chat template" in done.stderr
 
 
+def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
+    lines = "hi\n" * 20_000
+    command = f"{sys.executable} -m porism chat m --engine scripted --default {'word' * 9} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], input=lines, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("word" * 9 + "\n", "")
+
+
 @pytest.mark.slow
 def test_the_real_model_talks(tmp_path: Path) -> None:
     assert facts.place_of("smollm2-135m").folder.is_dir()  # in the cache before its home is moved

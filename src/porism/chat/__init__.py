@@ -7,6 +7,7 @@ and Ctrl-D leave.
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from threading import Event
@@ -35,6 +36,7 @@ _COMMANDS = {
     "set": "NAME VALUE: change a setting, such as temperature 0.2; alone, show them",
     "exit": "leave, as Ctrl-D does",
 }
+_COMMAND = re.compile(r"/[a-z]")
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop", "seed")
 
 
@@ -115,7 +117,7 @@ class _Talk:
             self._place.remark(f"{model}. /help for help, Ctrl-C stops an answer, Ctrl-D leaves.")
         for text in self._place.questions():
             try:
-                if text.startswith("/"):
+                if _COMMAND.match(text):
                     if not self._obey(text):
                         return
                 else:
@@ -123,7 +125,7 @@ class _Talk:
             except UserError as error:
                 if not self._place.interactive:
                     raise
-                self._place.remark(str(error))
+                self._place.complain(str(error))
 
     def _answer(self, question: str) -> None:
         splitter = Splitter(thinking=self._thinks)

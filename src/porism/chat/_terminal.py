@@ -31,6 +31,7 @@ class Terminal:
 
     def __init__(self, source: TextIO = sys.stdin, target: TextIO = sys.stdout, history: Path | None = None) -> None:
         self._source, self._target, self._history = source, target, history
+        self._within = False
         self.interactive = source.isatty() and target.isatty()
         self._coloured = (
             self.interactive and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
@@ -49,11 +50,13 @@ class Terminal:
         text = console.printable(part.text) if self.interactive else part.text
         self._target.write(f"{_DIM}{text}{_PLAIN}" if part.thought and self._coloured else text)
         self._target.flush()
+        self._within = True
 
     def end(self) -> None:
         """Close the line of an answer."""
         self._target.write("\n")
         self._target.flush()
+        self._within = False
 
     def remark(self, text: str) -> None:
         """Say something that is no part of an answer: in the terminal, dimmed; over a pipe, to standard error."""
@@ -62,6 +65,13 @@ class Terminal:
             return
         text = console.printable(text)
         self._target.write(f"{_DIM}{text}{_PLAIN}\n" if self._coloured else f"{text}\n")
+        self._target.flush()
+
+    def complain(self, text: str) -> None:
+        """Say in the terminal what went wrong, below what there may be of an answer."""
+        if self._within:
+            self.end()
+        self._target.write(f"{console.printable(text)}\n")
         self._target.flush()
 
     def _typed(self) -> Iterator[str]:
