@@ -10,7 +10,6 @@ query heads per key head, ``P`` tokens of a prompt, ``T`` own tokens, ``D`` size
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -242,14 +241,12 @@ class _How:
 
 
 class _Read(NamedTuple):
-    """What queries read in one part of the cache, before it is divided by the sum of the weights of all parts."""
+    """What queries read in one part of the cache."""
 
     out: torch.Tensor
-    """[…, N, D]: values, weighted by ``exp(score - top)``."""
-    top: torch.Tensor
-    """[…, N, 1]: the largest score."""
-    total: torch.Tensor
-    """[…, N, 1]: the sum of the weights."""
+    """[…, N, D]: the attention over this part alone."""
+    mass: torch.Tensor
+    """[…, N, 1]: the logarithm of the sum of ``exp(score)`` over this part, by which parts are weighed."""
 
 
 @dataclass
@@ -352,19 +349,17 @@ def _read(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor 
         scores.div_(how.softcap).tanh_().mul_(how.softcap)
     if mask is not None:
         scores += mask
-    top = scores.amax(-1, keepdim=True)
-    weights = scores.sub_(top).exp_()
-    return _Read(weights.to(q.dtype) @ v, top, weights.sum(-1, keepdim=True))
+    weights = torch.softmax(scores, dim=-1)
+    mass = scores.amax(-1, keepdim=True) - weights.amax(-1, keepdim=True).log_()  # the largest weight is exp(top) / sum
+    return _Read(weights.to(q.dtype) @ v, mass)
 
 
 def _joined(parts: Sequence[_Read], dtype: torch.dtype) -> torch.Tensor:
-    """The attention over all parts, from what was read in each: they are brought to the same largest score."""
-    top = functools.reduce(torch.maximum, (part.top for part in parts))
-    scales = [(part.top - top).exp_() for part in parts]
-    total = torch.stack([part.total * scale for part, scale in zip(parts, scales, strict=True)]).sum(0)
-    out = parts[0].out * (scales[0] / total)
-    for part, scale in zip(parts[1:], scales[1:], strict=True):
-        out += part.out * (scale / total)
+    """The attention over all parts, from the attention over each."""
+    shares = torch.softmax(torch.cat([part.mass for part in parts], dim=-1), dim=-1)
+    out = parts[0].out * shares[..., :1]
+    for at, part in enumerate(parts[1:], start=1):
+        out = torch.addcmul(out, part.out.to(out.dtype), shares[..., at : at + 1])
     return out.to(dtype)
 
 
