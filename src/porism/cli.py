@@ -72,6 +72,11 @@ _EXAMPLES = {
 }
 """Examples of parts that their verb's does not show."""
 
+_CHAT = """Talk with a model: in the terminal, or over a pipe with a question a line.
+
+Example: porism chat smollm2-135m --system 'Answer in one sentence.' --temperature 0.2
+"""
+
 _FOLDERS = ("train", "evaluate", "compare")
 """Verbs that write to a folder only."""
 
@@ -98,6 +103,7 @@ def main() -> None:
             _fail(*_told(error))
     if code == _STOPPED:  # which is also what typer makes of Ctrl-C inside a command
         _fail("Stopped. The same command goes on from here.", _STOPPED)
+    sys.exit(code)
 
 
 def _told(error: Exception) -> tuple[str, int]:
@@ -121,14 +127,15 @@ def _told(error: Exception) -> tuple[str, int]:
 def _of_another_engine(error: Exception) -> str:
     """What to say of an unknown option that another engine has."""
     option, arguments = getattr(error, "option_name", ""), _as_flags(sys.argv[1:])
-    if option and arguments[0] == "solve":
+    if option and arguments[0] in ("chat", "solve"):
         from porism import pipeline
 
         name = option.lstrip("-").replace("-", "_")
+        part = arguments[1] if arguments[0] == "solve" else ""
         try:
-            pipeline.settings_class("solve", arguments[1], {**_engine_of(arguments), name: None})
+            pipeline.settings_class("solve", part or "direct", {**_engine_of(arguments), name: None})
         except RecipeError as known:
-            return str(known)
+            return str(known) if part else f"chat: {str(known).removeprefix('solve direct: ')}"
     return ""
 
 
@@ -159,8 +166,8 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 
 def _as_flags(arguments: Sequence[str]) -> list[str]:
-    """``key=value`` for a stage as the flag ``--key=value``; ``run`` takes its overrides as they are."""
-    if not arguments or arguments[0] not in _STAGES:
+    """``key=value`` for a command with settings as ``--key=value``; ``run`` takes its overrides as they are."""
+    if not arguments or arguments[0] not in (*_STAGES, "chat", "doctor"):
         return list(arguments)
     verb, *rest = arguments
     if (
@@ -170,7 +177,7 @@ def _as_flags(arguments: Sequence[str]) -> list[str]:
         and (rest[0].startswith("-") or _pair(rest[0]))
     ):
         rest = [_DEFAULT_PARTS[verb], *rest]
-    if _STAGES[verb][1] and rest and ":" not in rest[0]:
+    if verb in _STAGES and _STAGES[verb][1] and rest and ":" not in rest[0]:
         rest[0] = rest[0].replace("_", "-")
     flags = [verb]
     for before, argument in zip([verb, *rest], rest, strict=False):
@@ -197,8 +204,15 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(_root)
-    for name, command in (("run", _run), ("report", _report), ("pull", _pull), ("export", _export)):
+    for name, command in (
+        ("run", _run),
+        ("report", _report),
+        ("doctor", _doctor),
+        ("pull", _pull),
+        ("export", _export),
+    ):
         app.command(name)(command)
+    app.command("chat", help=_CHAT)(_chat() if arguments and arguments[0] == "chat" else _unused)
     for verb, (text, parts, example) in _STAGES.items():
         asked = bool(arguments) and arguments[0] == verb
         if not parts:
@@ -255,22 +269,31 @@ def _command(verb: str, part: str) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         output = given.pop("output")
-        values = {
-            name: _parsed(fields[name].annotation, value) for name, value in given.items() if value not in (None, [])
-        }
-        manifest = pipeline.execute(pipeline.prepare(verb, part, values), output)
+        manifest = pipeline.execute(pipeline.prepare(verb, part, _values(fields, given)), output)
         console.notice(f"{output}: {manifest.counted}")
         if verb in ("evaluate", "compare"):
             from porism.evaluate import tables
 
             tables.show(Path(output))
 
-    parameters = [_parameter(name, field.annotation, _help(field)) for name, field in fields.items()]
     place = "a folder" if verb in _FOLDERS else "a folder, or a .jsonl file"
-    parameters.append(_parameter("output", str, f"where to write: {place} (required)", required=True))
+    output = _parameter("output", str, f"where to write: {place} (required)", required=True)
+    return _with_settings(command, fields, [output])
+
+
+def _with_settings(
+    command: Callable[..., None], fields: dict[str, Any], others: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """The function with a parameter for each setting, and others, for typer to read."""
+    parameters = [*(_parameter(name, field.annotation, _help(field)) for name, field in fields.items()), *others]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _values(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were given as flags."""
+    return {name: _parsed(fields[name].annotation, value) for name, value in given.items() if value not in (None, [])}
 
 
 def _engine_of(arguments: Sequence[str]) -> dict[str, str]:
@@ -387,3 +410,74 @@ def _export(
     from porism.models.load import merge
 
     print(merge(model, to))
+
+
+def _chat() -> Callable[..., None]:
+    """The command ``chat``, with the settings of the engine that is asked for as its options."""
+    from porism import chat, recipe
+
+    kind = chat.settings(_engine_of(_as_flags(sys.argv[1:])))
+
+    def command(model: str, **given: Any) -> None:
+        chat.talk(model, recipe.build(kind, _values(kind.model_fields, given), "chat"))
+
+    model = inspect.Parameter(
+        "model",
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[str, typer.Argument(help="an alias, a folder, or a server's name for a model")],
+    )
+    return _with_settings(command, kind.model_fields, [model])
+
+
+def _doctor(
+    model: Annotated[str, typer.Argument(help="an alias or a folder; the machine alone is looked at without")] = "",
+    data: Annotated[str, typer.Argument(help="training rows: a file or a stage's folder")] = "",
+    *,
+    method: Annotated[
+        str, typer.Option(help="The training whose memory is estimated: sft, lora, dpo, grpo, grpo-lora, …")
+    ] = "sft",
+    dtype: Annotated[str, typer.Option(help="To compute in.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Rows in one optimiser step.")] = 16,
+    micro_batch_size: Annotated[int, typer.Option(help="Rows in memory at once.")] = 8,
+    max_length: Annotated[int, typer.Option(help="Longest row, in tokens.")] = 1024,
+    lora_r: Annotated[int, typer.Option(help="Rank of the adapters.")] = 16,
+    samples: Annotated[int, typer.Option(help="Answers to each prompt, for methods that generate.")] = 8,
+    max_tokens: Annotated[int, typer.Option(help="Longest such answer.")] = 256,
+    rows: Annotated[int, typer.Option(help="Rows to show as they will be tokenised.")] = 2,
+    against: Annotated[
+        list[str] | None, typer.Option(help="A test set that the data must not overlap with; may stand several times.")
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="Also ask the hosts that models come from.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check this machine, a model and its training data before time is spent on them.
+
+    One line a check: ok, warning or failed, what was found, what to do. Exit code 0 where nothing failed, else 2.
+
+    Example: porism doctor smollm2-135m kept.jsonl --against test.jsonl --method lora
+    """
+    from rich.console import Console
+
+    from porism import doctor
+
+    options = doctor.Options(
+        method=method,
+        dtype=dtype,
+        batch_size=batch_size,
+        micro_batch_size=micro_batch_size,
+        max_length=max_length,
+        lora_r=lora_r,
+        samples=samples,
+        max_tokens=max_tokens,
+        rows=rows,
+        against=against or [],
+        network=network,
+    )
+    found = doctor.examine(model, data, options)
+    if as_json:
+        text, well = doctor.as_json(found)
+        print(text)
+    else:
+        well = doctor.show(found, options, data, Console(highlight=False))
+    if not well:
+        raise typer.Exit(2)

@@ -6,6 +6,7 @@ Progress goes to standard error and only to a terminal; notices go to standard e
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -15,7 +16,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import rich.progress as rp
 
-__all__ = ["Progress", "notice", "progress", "quiet"]
+__all__ = ["Progress", "notice", "printable", "progress", "quiet"]
+
+
+_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Progress(Protocol):
@@ -33,6 +37,15 @@ class _Silent:
 def notice(text: str) -> None:
     """Say one line about what is going on, on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""The text with every character that could steer a terminal, or turn around what is read, as an escape.
+
+    >>> printable("a\x1b[2J\tb\n")
+    'a\\x1b[2J\tb\n'
+    """
+    return _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 @contextmanager

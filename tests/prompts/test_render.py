@@ -36,6 +36,9 @@ def test_unfit_templates_are_refused(tokenizer) -> None:
     tokenizer.chat_template = "{{ raise_exception('no system') }}"
     with pytest.raises(ModelError, match="refuses the roles user: no system"):
         encode(tokenizer, USER)
+    tokenizer.chat_template = "{{ messages[0]['content'] + 1 }}"
+    with pytest.raises(ModelError, match="refuses the roles user: can only concatenate str"):
+        encode(tokenizer, USER)
     tokenizer.chat_template = None
     with pytest.raises(ModelError, match="no chat template"):
         encode(tokenizer, USER)

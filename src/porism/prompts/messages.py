@@ -12,7 +12,7 @@ from porism import store
 from porism.errors import RecipeError, nearest
 from porism.records import Message, Problem
 
-__all__ = ["Examples", "Instruction", "Shots", "System", "after_examples", "question", "shots"]
+__all__ = ["Examples", "Instruction", "Prompt", "Shots", "System", "after_examples", "question", "shots"]
 
 Shots = Annotated[int, Field(description="how many examples", ge=1)]
 Examples = Annotated[str, Field(description="a shipped set of examples, or a file of problem records with solutions")]
@@ -20,6 +20,7 @@ System = Annotated[
     str | None, Field(description="a system message, '' for an empty one; left to the template if not given")
 ]
 Instruction = Annotated[str, Field(description="a line below every question")]
+Prompt = Annotated[str, Field(description="a prompt template: a shipped one (boxed, choice, hash, qa), or a file")]
 
 _SHOTS = Path(__file__).parent / "shots"
 

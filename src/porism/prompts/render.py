@@ -11,7 +11,7 @@ from porism.records import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Rendered", "encode", "encode_pair", "prompt_text"]
+__all__ = ["Rendered", "conversation_text", "encode", "encode_pair", "prompt_text"]
 
 
 class Rendered(NamedTuple):
@@ -31,6 +31,15 @@ def prompt_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     return _apply(tokenizer, messages, add_generation_prompt=True)
 
 
+def conversation_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """The messages in the model's chat template, with nothing begun after the last.
+
+    Raises:
+        ModelError: see :func:`prompt_text`.
+    """
+    return _apply(tokenizer, messages, add_generation_prompt=False)
+
+
 def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     """Token ids of :func:`prompt_text`. No token is added to what the template wrote, so BOS cannot come twice."""
     return list(tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"])
@@ -48,7 +57,7 @@ def encode_pair(
         ModelError: adding the completion changes how the template renders the prompt.
     """
     before = prompt_text(tokenizer, prompt)
-    whole = _apply(tokenizer, [*prompt, *completion], add_generation_prompt=False)
+    whole = conversation_text(tokenizer, [*prompt, *completion])
     if not whole.startswith(before):
         raise ModelError(
             f"the chat template of {tokenizer.name_or_path} renders a prompt differently once it is answered, so the "
@@ -76,7 +85,7 @@ def _apply(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, a
         text = tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
         )
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         roles = ", ".join(message["role"] for message in messages)
         raise ModelError(f"the chat template of {tokenizer.name_or_path} refuses the roles {roles}: {error}") from None
     return str(text)

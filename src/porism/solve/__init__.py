@@ -20,8 +20,9 @@ from porism.find import find, names
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
 from porism.models.machine import choose_dtype, choose_threads
-from porism.prompts import messages
-from porism.records import Attempt, Problem
+from porism.prompts import messages, templates
+from porism.records import Attempt, Problem, content_id
+from porism.strategies import _prompts
 
 __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
@@ -72,18 +73,23 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
 
 
 def check(part: str, settings: Settings) -> None:
-    """Find before anything runs that there are fewer worked examples than shots.
+    """Find before anything runs that there are fewer worked examples than shots, or that the prompt template is wrong.
 
     Raises:
-        RecipeError: see :func:`porism.prompts.messages.shots`.
+        RecipeError: see :func:`porism.prompts.messages.shots` and :func:`porism.prompts.templates.load`.
     """
+    if ":" in part:
+        return
     examples, shots = getattr(settings, "examples", ""), getattr(settings, "shots", 0)
-    if examples and shots and ":" not in part:
+    if examples and shots:
         messages.shots(examples, shots)
+    prompt = getattr(settings, "prompt", "")
+    if prompt:
+        _prompts.check(prompt, instruction=getattr(settings, "instruction", ""), shots=shots)
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
-    """Hashes of the problem files, of what grading reads, and of the model where one is loaded.
+    """Hashes of the problem files, of what grading reads, of a shipped prompt, and of the model where one is loaded.
 
     Raises:
         RecipeError: no such extraction profile.
@@ -93,6 +99,9 @@ def inputs(part: str, settings: Settings) -> dict[str, str]:
     found = store.hashes(files) | grading_inputs(settings, files)
     if settings.engine == "local" and strategies.asks_engine(part):
         found["model"] = fingerprint(settings.model)
+    prompt = getattr(settings, "prompt", "")
+    if prompt in templates.known() and ":" not in part:
+        found["prompt"] = content_id(templates.source(prompt))
     return found
 
 

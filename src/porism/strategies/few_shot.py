@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from porism.prompts import messages
-from porism.prompts.messages import Examples, Instruction, Shots, System
+from porism.prompts.messages import Examples, Instruction, Prompt, Shots, System
 from porism.records import Message, Problem
+from porism.strategies import _prompts
 
 __all__ = ["prompt"]
 
@@ -14,9 +15,12 @@ def prompt(
     *,
     shots: Shots = 4,
     examples: Examples = "worked",
+    prompt: Prompt = "",
     instruction: Instruction = "",
     system: System = None,
 ) -> list[Message]:
     """Each example's question and ``#### answer`` as turns, then the question."""
     shown = messages.shots(examples, shots)
+    if prompt:
+        return _prompts.filled(problem, prompt, examples=shown, reasoning=False, instruction=instruction, system=system)
     return messages.after_examples(problem, shown, reasoning=False, instruction=instruction, system=system)

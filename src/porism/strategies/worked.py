@@ -10,18 +10,13 @@ from collections.abc import Sequence
 
 from porism.engines import Engine, Sampling
 from porism.errors import DataError
-from porism.prompts import messages
-from porism.prompts.messages import Instruction, System
-from porism.records import Attempt, Message, Problem
+from porism.prompts.messages import Instruction, Prompt, System
+from porism.records import Attempt, Problem
+from porism.strategies import direct
 
-__all__ = ["ASKS_ENGINE", "prompt", "solve"]
+__all__ = ["ASKS_ENGINE", "solve"]
 
 ASKS_ENGINE = False
-
-
-def prompt(problem: Problem, *, instruction: Instruction = "", system: System = None) -> list[Message]:
-    """The question as one user turn, as the strategy ``direct`` asks it."""
-    return messages.question(problem, instruction, system)
 
 
 def solve(
@@ -31,10 +26,11 @@ def solve(
     *,
     samples: int = 1,
     seed: int = 0,
+    prompt: Prompt = "",
     instruction: Instruction = "",
     system: System = None,
 ) -> list[list[Attempt]]:
-    """One attempt a problem: its solution. The engine is left alone.
+    """One attempt a problem: its solution, to the question as the strategy ``direct`` asks it. No engine is asked.
 
     Raises:
         DataError: a problem has no worked solution.
@@ -51,7 +47,7 @@ def solve(
             Attempt(
                 problem=problem,
                 strategy="worked",
-                messages=prompt(problem, instruction=instruction, system=system),
+                messages=direct.prompt(problem, prompt=prompt, instruction=instruction, system=system),
                 text=problem.solution,
                 model="worked",
             )

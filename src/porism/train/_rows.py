@@ -13,7 +13,7 @@ from porism.records import Attempt, Example, Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Row", "examples", "render"]
+__all__ = ["Row", "examples", "render", "row"]
 
 
 class Row(NamedTuple):
@@ -58,22 +58,27 @@ def render(tokenizer: PreTrainedTokenizerBase, chosen: Sequence[Example], max_le
         DataError: none is left.
         ModelError: the chat template is missing or unfit.
     """
-    rows = []
-    for example in chosen:
-        sides = {"prompt": example.prompt, "completion": example.completion}
-        empty = [name for name, side in sides.items() if not any(message["content"].strip() for message in side)]
-        if empty:
-            rows.append(Row(example, Rendered([], []), f"empty {' and '.join(empty)}"))
-            continue
-        try:
-            tokens = encode_pair(tokenizer, example.prompt, example.completion)
-        except (TypeError, UnicodeEncodeError):
-            rows.append(Row(example, Rendered([], []), "half of a surrogate pair, which cannot be tokenised"))
-            continue
-        length = len(tokens.prompt) + len(tokens.completion)
-        reason = f"longer than max_length: {length} > {max_length} tokens" if length > max_length else ""
-        rows.append(Row(example, tokens, reason))
-    if all(row.reason for row in rows):
-        cure = "Raise max_length." if any(row.tokens.prompt for row in rows) else "Mend the rows."
+    rows = [row(tokenizer, example, max_length) for example in chosen]
+    if all(one.reason for one in rows):
+        cure = "Raise max_length." if any(one.tokens.prompt for one in rows) else "Mend the rows."
         raise DataError(f"none of {len(rows)} rows can be trained on; the first: {rows[0].reason}. {cure}")
     return rows
+
+
+def row(tokenizer: PreTrainedTokenizerBase, example: Example, max_length: int) -> Row:
+    """The tokens of an example; an empty or too long one gets a reason.
+
+    Raises:
+        ModelError: the chat template is missing or unfit.
+    """
+    sides = {"prompt": example.prompt, "completion": example.completion}
+    empty = [name for name, side in sides.items() if not any(message["content"].strip() for message in side)]
+    if empty:
+        return Row(example, Rendered([], []), f"empty {' and '.join(empty)}")
+    try:
+        tokens = encode_pair(tokenizer, example.prompt, example.completion)
+    except (TypeError, UnicodeEncodeError):
+        return Row(example, Rendered([], []), "half of a surrogate pair, which cannot be tokenised")
+    length = len(tokens.prompt) + len(tokens.completion)
+    reason = f"longer than max_length: {length} > {max_length} tokens" if length > max_length else ""
+    return Row(example, tokens, reason)
