@@ -364,16 +364,31 @@ def _report(runs: Annotated[list[str], typer.Argument(help="folders of finished 
 
 
 def _pull(
-    model: Annotated[str, typer.Argument(help="an alias such as smollm2-135m, or a folder")],
+    model: Annotated[
+        str,
+        typer.Argument(help="org/name[@revision], modelscope:org/name[@revision], smollm2-135m, or a folder"),
+    ],
     to: Annotated[str | None, typer.Option(help="Also put a copy into this folder.")] = None,
+    endpoint: Annotated[str, typer.Option(help="A mirror to fetch from.", metavar="URL", show_default=False)] = "",
+    data_host: Annotated[
+        list[str] | None, typer.Option(help="A further host that the mirror may send to; repeatable.", metavar="HOST")
+    ] = None,
 ) -> None:
-    """Fetch a model into the cache, check it, and print its folder.
+    r"""Fetch a model into the cache, check it, and print its folder. An interrupted pull goes on where it stopped.
 
-    Example: porism pull smollm2-135m --to models/smol
+    Models come from the Hugging Face hub, from a mirror of it (--endpoint, or HF_ENDPOINT), or from ModelScope. For a
+    gated or private model, set HF_TOKEN (MODELSCOPE_API_TOKEN), or log in with: hf auth login
+
+    \b
+    Examples:
+      porism pull smollm2-135m --to models/smol
+      porism pull HuggingFaceTB/SmolLM2-360M-Instruct
+      porism pull Qwen/Qwen2.5-0.5B-Instruct@main --endpoint https://hub.example.org
+      porism pull modelscope:Qwen/Qwen2.5-0.5B-Instruct
     """
     from porism.models.pull import pull
 
-    print(pull(model, to))
+    print(pull(model, to, endpoint=endpoint, data_hosts=data_host or ()))
 
 
 def _export(

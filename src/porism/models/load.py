@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from porism import store
 from porism.errors import ModelError
+from porism.models import names
 from porism.models.machine import choose_dtype
 from porism.models.pull import locate
 
@@ -109,15 +110,15 @@ def _refuse_other_weights(network: PreTrainedModel, found: Mapping[str, Any], fo
     """
     layers = f"{network.base_model_prefix}.layers."
     over = {name for name in found.get("unexpected_keys", ()) if name.startswith(layers)}
-    for kind, names in (
+    for kind, wrong in (
         ("lack", found.get("missing_keys", ())),
         ("have another shape for", {name for name, *_ in found.get("mismatched_keys", ())}),
         ("have, beyond the configuration,", over),
     ):
-        if names:
-            shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+        if wrong:
+            shown = ", ".join(sorted(wrong)[:3]) + (", …" if len(wrong) > 3 else "")
             raise ModelError(
-                f"{folder}: the weights {kind} {len(names)} tensors of the model that config.json describes ({shown}). "
+                f"{folder}: the weights {kind} {len(wrong)} tensors of the model that config.json describes ({shown}). "
                 "Fetch the model again, or mend config.json."
             )
 
@@ -163,6 +164,8 @@ def merge(model: str, to: str | Path) -> Path:
 def base_of(folder: Path) -> str:
     """The base model that an adapter folder names, or nothing for a plain model.
 
+    A base on a hub is named with the commit that ``revision`` in the adapter's configuration pins, where it does.
+
     Raises:
         ModelError: the adapter names no base.
     """
@@ -173,6 +176,10 @@ def base_of(folder: Path) -> str:
     base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not base or not isinstance(base, str):
         raise ModelError(f"{file}: expected 'base_model_name_or_path', the model that the adapter was trained on.")
+    revision = config.get("revision")
+    if revision and isinstance(revision, str) and not Path(base).expanduser().is_dir():
+        remote = names.read(base)
+        return str(remote._replace(revision=revision)) if remote else base
     return base
 
 
