@@ -1,7 +1,10 @@
 """Pulling from the Hugging Face hub and its mirrors, against a server on loopback that speaks the hub's protocol."""
 
+import contextlib
 import hashlib
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -468,6 +471,22 @@ def test_ctrl_c_keeps_what_has_arrived(tmp_path: Path, model: dict[str, bytes]) 
     folder = Path(done.stdout.strip())
     assert done.stderr == f"Fetching org/tiny ({COMMIT[:12]}) from {hub.url[7:]}.\n", "one line, no bar off a terminal"
     assert (folder / BIG).read_bytes() == model[BIG]
+
+
+def test_a_terminal_sees_a_bar(model: dict[str, bytes]) -> None:
+    terminal, inside = pty.openpty()
+    with Hub({**model, BIG: bytes(3_000_000)}) as hub:
+        hub.faults.pause = 0.002
+        command = [sys.executable, "-m", "porism", "pull", "org/tiny", "--endpoint", hub.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=inside, text=True) as started:
+            os.close(inside)
+            shown = ""
+            with contextlib.suppress(OSError):  # the terminal ends with the command
+                while piece := os.read(terminal, 65536):
+                    shown += piece.decode(errors="replace")
+            assert started.communicate()[0].endswith(f"{COMMIT}\n")
+    os.close(terminal)
+    assert re.search(r"org/tiny .*[12]/3 \d\.\d MB/s 0:00:0", re.sub(r"\x1b\[[0-9;?]*\w", "", shown))
 
 
 def test_two_pulls_at_once_fetch_once(model: dict[str, bytes]) -> None:

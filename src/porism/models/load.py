@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Loaded", "base_of", "fingerprint", "load", "merge"]
+__all__ = ["Loaded", "base_of", "fingerprint", "load"]
 
 _HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
@@ -141,24 +141,6 @@ def _adapted(network: PreTrainedModel, folder: Path) -> Any:
                 f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
                 f"({str(warning)[:200]}). Train it again, or mend adapter_config.json."
             ) from None
-
-
-def merge(model: str, to: str | Path) -> Path:
-    """Write a model with its adapter's weights added in, as plain safetensors.
-
-    Raises:
-        ModelError: unknown or unsafe model, or the target is not empty.
-    """
-    target = Path(to).expanduser()
-    if target.exists() and any(target.iterdir()):
-        raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
-    loaded = load(model)
-    network = loaded.model
-    if base_of(loaded.path):
-        network = network.merge_and_unload()
-    network.save_pretrained(target)
-    loaded.tokenizer.save_pretrained(target)
-    return target
 
 
 def base_of(folder: Path) -> str:

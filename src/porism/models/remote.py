@@ -42,7 +42,7 @@ _NOT_NEEDED = re.compile(r"(pytorch|tf|flax|rust)_model.*|trainer_state\.json|po
 _CODE = re.compile(r"(configuration|modeling|tokenization)_[^/]*\.py")
 _WHOLE, _ADAPTER, _INDEX = "model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json"
 _AT_ONCE = 4
-_MEGABYTE = 1e6
+_MEGABYTE = 10**6
 _SPARE = 100 * 2**20
 
 
@@ -202,7 +202,7 @@ def _get(server: Site, remote: Remote, files: Sequence[File], folder: Path) -> l
     total = sum(file.size or 0 for file in todo)
     _refuse_full_disk(folder, total - here)
     with (
-        console.progress(str(remote), total / _MEGABYTE, "MB", done=here / _MEGABYTE) as bar,
+        console.progress(str(remote), total // _MEGABYTE, "MB", done=here // _MEGABYTE) as bar,
         ThreadPoolExecutor(max_workers=_AT_ONCE) as pool,
     ):
         jobs = [

@@ -205,7 +205,7 @@ def _name_base(network: Any, settings: Settings) -> dict[str, str]:
     """How the saved adapter names its base model; empty for a plain model.
 
     While it trains, the adapter names its base by its folder: PEFT looks there for the base's configuration whenever it
-    saves, and would ask a hub for an alias. The saved adapter names it as the user did, a model of a hub with its commit.
+    saves, and would ask a hub for a name. The saved adapter names it as the user did, a hub's model with its commit.
     """
     config = getattr(network, "peft_config", {}).get("default")
     if config is None:
