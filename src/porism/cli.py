@@ -187,8 +187,9 @@ def _spread(arguments: Sequence[str]) -> list[str]:
     flags: list[str] = []
     tokens = False
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
-        tokens = argument == "--add-tokens" or (tokens and not argument.startswith("--"))
-        if argument == "--gguf" and (not after or after.startswith("-")):
+        last = not after or after.startswith("--")
+        tokens = (argument == "--add-tokens" and not last) or (tokens and not argument.startswith("--"))
+        if argument == "--gguf" and last:
             flags.append("--gguf=f16")
         elif not tokens:
             flags.append(argument)
@@ -397,11 +398,10 @@ def _pull(
     gated or private model, set HF_TOKEN (MODELSCOPE_API_TOKEN), or log in with: hf auth login
 
     \b
-    Examples:
-      porism pull smollm2-135m --to models/smol
-      porism pull HuggingFaceTB/SmolLM2-360M-Instruct
-      porism pull Qwen/Qwen2.5-0.5B-Instruct@main --endpoint https://hub.example.org
-      porism pull modelscope:Qwen/Qwen2.5-0.5B-Instruct
+    Example: porism pull smollm2-135m --to models/smol
+             porism pull HuggingFaceTB/SmolLM2-360M-Instruct
+             porism pull Qwen/Qwen2.5-0.5B-Instruct@main --endpoint https://hub.example.org
+             porism pull modelscope:Qwen/Qwen2.5-0.5B-Instruct
     """  # noqa: D301 (typer reads the backspace as: keep these lines)
     from porism.models.pull import pull
 
@@ -432,10 +432,9 @@ def _export(
     """Write a model as plain safetensors with a model card, its adapter merged in; and as GGUF.
 
     \b
-    Examples:
-      porism export runs/quickstart/10-train-sft/model --to models/mine
-      porism export runs/quickstart/10-train-sft/model --to models/mine --gguf q8_0
-      porism export smollm2-135m --to models/thinks --add-tokens '<think>' '</think>'
+    Example: porism export runs/quickstart/10-train-sft/model --to models/mine
+             porism export runs/quickstart/10-train-sft/model --to models/mine --gguf q8_0
+             porism export smollm2-135m --to models/thinks --add-tokens '<think>' '</think>'
     """  # noqa: D301
     from porism.models.export import export
 

@@ -34,6 +34,24 @@ def adapter(tiny_model: Path, tmp_path: Path) -> Path:
     return tmp_path / "adapter"
 
 
+@pytest.fixture(scope="module")
+def merging(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a tokenizer that knows longer tokens than single bytes."""
+    import tokenizers
+
+    folder = Path(shutil.copytree(tiny_model, tmp_path_factory.mktemp("merging") / "model"))
+    core = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=320, special_tokens=marks, initial_alphabet=alphabet)
+    core.train_from_iterator(["what is what, and don't 12345 12345 figs eat", "<think>think"] * 3, trainer)
+    core.save(str(folder / "tokenizer.json"))
+    config = transformers.LlamaConfig.from_pretrained(folder, vocab_size=core.get_vocab_size())
+    torch.manual_seed(1)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
 def logits(model: Path, **options: Any) -> torch.Tensor:
     with torch.inference_mode():
         return load(str(model), **options).model(torch.arange(20)[None]).logits
@@ -93,16 +111,32 @@ def test_what_is_refused_writes_nothing(tiny_model: Path, tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
 
 
-def test_added_tokens_are_in_the_export(tiny_model: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "porism", "export", str(tiny_model), "--to", str(tmp_path / "thinks")]
-    arguments = ["--add-tokens", *MARKS, "--pad-to-multiple", "8"]
+def test_added_tokens_are_in_the_export(merging: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "porism", "export", str(merging), "--to", str(tmp_path / "thinks")]
+    arguments = ["--gguf", "--add-tokens", *MARKS, "--pad-to-multiple", "8"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr == "", "no bars off a terminal"
+    assert (tmp_path / "thinks" / "model-f16.gguf").is_file()
     loaded = load(done.stdout.strip())
     ids = loaded.tokenizer("<think>x</think>", add_special_tokens=False)["input_ids"]
     assert [loaded.tokenizer.decode([ids[0]]), len(ids)] == ["<think>", 3]
     assert loaded.model.config.vocab_size % 8 == 0
     assert loaded.tokenizer.decode(ids, skip_special_tokens=True) == "<think>x</think>"
     assert "`<think>` (" in (tmp_path / "thinks" / "README.md").read_text()
+
+
+def test_options_that_take_several_values_or_none() -> None:
+    from porism import cli
+
+    for given, meant in (
+        (["m", "--gguf", "--to", "x"], ["m", "--gguf=f16", "--to", "x"]),
+        (["m", "--gguf"], ["m", "--gguf=f16"]),
+        (["m", "--gguf", "q8_0"], ["m", "--gguf", "q8_0"]),
+        (["m", "--add-tokens", "<a>", "b", "--special"], ["m", "--add-tokens=<a>", "--add-tokens=b", "--special"]),
+        (["m", "--add-tokens"], ["m", "--add-tokens"]),
+        (["m", "--add-tokens=<a>", "--to", "x"], ["m", "--add-tokens=<a>", "--to", "x"]),
+    ):
+        assert cli._as_flags(["export", *given]) == ["export", *meant]
 
 
 # --- the card ----------------------------------------------------------------------------------------
@@ -184,24 +218,6 @@ def test_the_card_has_the_accuracies_of_exactly_these_weights(tiny_model: Path, 
 
 
 # --- GGUF --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def merging(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with a tokenizer that knows longer tokens than single bytes."""
-    import tokenizers
-
-    folder = Path(shutil.copytree(tiny_model, tmp_path_factory.mktemp("merging") / "model"))
-    core = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=320, special_tokens=marks, initial_alphabet=alphabet)
-    core.train_from_iterator(["what is what, and don't 12345 12345 figs eat", "<think>think"] * 3, trainer)
-    core.save(str(folder / "tokenizer.json"))
-    config = transformers.LlamaConfig.from_pretrained(folder, vocab_size=core.get_vocab_size())
-    torch.manual_seed(1)
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 def from_gguf(file: Path) -> tuple[Any, Any]:

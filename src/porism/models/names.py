@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, cast
 from porism import store
 from porism.errors import DataError, ModelError
 
-__all__ = ["Hub", "Remote", "cached", "home", "pinned", "place", "pulled", "read", "remember"]
+__all__ = ["Hub", "Remote", "cached", "home", "is_commit", "pinned", "place", "pulled", "read", "remember"]
 
 Hub = Literal["hf", "modelscope"]
 
