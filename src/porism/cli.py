@@ -197,7 +197,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(_root)
-    for name, command in (("run", _run), ("report", _report), ("pull", _pull), ("export", _export)):
+    for name, command in (("run", _run), ("report", _report), ("pull", _pull), ("export", _export), ("cache", _cache)):
         app.command(name)(command)
     for verb, (text, parts, example) in _STAGES.items():
         asked = bool(arguments) and arguments[0] == verb
@@ -387,3 +387,17 @@ def _export(
     from porism.models.load import merge
 
     print(merge(model, to))
+
+
+def _cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False) -> None:
+    """How many replies of models are kept for reruns, and where.
+
+    Example: porism cache --clear
+    """
+    from porism.engines import kept
+
+    shelf = kept()
+    if clear:
+        shelf.clear()
+    entries, size = shelf.size()
+    print(f"{shelf.file}: {entries:,} replies, {size / 2**20:.1f} of {shelf.most / 2**20:,.0f} MB")
