@@ -228,6 +228,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         ("doctor", _doctor),
         ("pull", _pull),
         ("export", _export),
+        ("cache", _cache),
     ):
         app.command(name)(command)
     app.command("chat", help=_CHAT)(_chat() if arguments and arguments[0] == "chat" else _unused)
@@ -545,3 +546,17 @@ def _doctor(
         well = doctor.show(found, options, data, Console(highlight=False))
     if not well:
         raise typer.Exit(2)
+
+
+def _cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False) -> None:
+    """How many replies of models are kept for reruns, and where.
+
+    Example: porism cache --clear
+    """
+    from porism.engines import kept
+
+    shelf = kept()
+    if clear:
+        shelf.clear()
+    entries, size = shelf.size()
+    print(f"{shelf.file}: {entries:,} replies, {size / 2**20:.1f} of {shelf.most / 2**20:,.0f} MB")

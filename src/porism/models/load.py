@@ -32,8 +32,12 @@ class Loaded(NamedTuple):
     fingerprint: str
 
 
-def fingerprint(model: str) -> str:
+def fingerprint(model: str, *, base: str = "") -> str:
     """A hash of all that determines what a model says: weights, configuration, tokenizer, template, an adapter's base.
+
+    Args:
+        model: an alias or a directory.
+        base: the hash of an adapter's base, where it is known: hashing a large one takes long.
 
     Raises:
         ModelError: see :func:`porism.models.pull.locate`.
@@ -41,9 +45,9 @@ def fingerprint(model: str) -> str:
     folder = locate(model)
     files = sorted({file for pattern in _HASHED for file in folder.rglob(pattern) if file.name != "porism.json"})
     digests = [f"{file.relative_to(folder)} {store.sha256(file)}" for file in files]
-    base = _plain_base(folder)
-    if base != folder:
-        digests.append(f"base {fingerprint(str(base))}")
+    plain = _plain_base(folder)
+    if plain != folder:
+        digests.append(f"base {base or fingerprint(str(plain))}")
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
