@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from porism import console
 from porism.errors import RecipeError
-from porism.models.pull import home
+from porism.models.names import home
 
 __all__ = ["Shelf", "Size", "replies"]
 

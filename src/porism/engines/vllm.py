@@ -26,7 +26,7 @@ from porism.engines._weights import RANKS, Weights, weights_of
 from porism.errors import ModelError
 from porism.models.load import fingerprint
 from porism.models.machine import Dtype
-from porism.models.pull import home
+from porism.models.names import home
 from porism.recipe import NOT_IN_KEY
 
 if TYPE_CHECKING:
