@@ -18,6 +18,14 @@ CHAT = (
 )
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nothing_from_before() -> Iterator[None]:
+    """No test is answered from what another one, or the user, has asked before; those of the cache turn it on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORISM_REPLIES_MB", "0")
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random two-layer Llama with a byte-level tokenizer and a chat template."""

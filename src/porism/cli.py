@@ -167,6 +167,8 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 def _as_flags(arguments: Sequence[str]) -> list[str]:
     """``key=value`` for a command with settings as ``--key=value``; ``run`` takes its overrides as they are."""
+    if arguments and arguments[0] == "export":
+        return _spread(arguments)
     if not arguments or arguments[0] not in (*_STAGES, "chat", "doctor"):
         return list(arguments)
     verb, *rest = arguments
@@ -184,6 +186,22 @@ def _as_flags(arguments: Sequence[str]) -> list[str]:
         is_value = before.startswith("--") and "=" not in before
         pair = None if is_value else _pair(argument)
         flags.append(f"--{pair[0]}={pair[1]}" if pair else argument)
+    return flags
+
+
+def _spread(arguments: Sequence[str]) -> list[str]:
+    """``export``'s options that may stand alone or take several values, as flags with one value each."""
+    flags: list[str] = []
+    tokens = False
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        last = not after or after.startswith("--")
+        tokens = (argument == "--add-tokens" and not last) or (tokens and not argument.startswith("--"))
+        if argument == "--gguf" and last:
+            flags.append("--gguf=f16")
+        elif not tokens:
+            flags.append(argument)
+        elif argument != "--add-tokens":
+            flags.append(f"--add-tokens={argument}")
     return flags
 
 
@@ -210,6 +228,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         ("doctor", _doctor),
         ("pull", _pull),
         ("export", _export),
+        ("cache", _cache),
     ):
         app.command(name)(command)
     app.command("chat", help=_CHAT)(_chat() if arguments and arguments[0] == "chat" else _unused)
@@ -387,29 +406,75 @@ def _report(runs: Annotated[list[str], typer.Argument(help="folders of finished 
 
 
 def _pull(
-    model: Annotated[str, typer.Argument(help="an alias such as smollm2-135m, or a folder")],
+    model: Annotated[
+        str,
+        typer.Argument(help="org/name[@revision], modelscope:org/name[@revision], smollm2-135m, or a folder"),
+    ],
     to: Annotated[str | None, typer.Option(help="Also put a copy into this folder.")] = None,
+    endpoint: Annotated[str, typer.Option(help="A mirror to fetch from.", metavar="URL", show_default=False)] = "",
+    data_host: Annotated[
+        list[str] | None, typer.Option(help="A further host that the mirror may send to; repeatable.", metavar="HOST")
+    ] = None,
 ) -> None:
-    """Fetch a model into the cache, check it, and print its folder.
+    """Fetch a model into the cache, check it, and print its folder. An interrupted pull goes on where it stopped.
 
+    Models come from the Hugging Face hub, from a mirror of it (--endpoint, or HF_ENDPOINT), or from ModelScope. For a
+    gated or private model, set HF_TOKEN (MODELSCOPE_API_TOKEN), or log in with: hf auth login
+
+    \b
     Example: porism pull smollm2-135m --to models/smol
-    """
+             porism pull HuggingFaceTB/SmolLM2-360M-Instruct
+             porism pull Qwen/Qwen2.5-0.5B-Instruct@main --endpoint https://hub.example.org
+             porism pull modelscope:Qwen/Qwen2.5-0.5B-Instruct
+    """  # noqa: D301 (typer reads the backspace as: keep these lines)
     from porism.models.pull import pull
 
-    print(pull(model, to))
+    print(pull(model, to, endpoint=endpoint, data_hosts=data_host or ()))
 
 
 def _export(
-    model: Annotated[str, typer.Argument(help="an alias or a folder, such as a training stage's model")],
+    model: Annotated[str, typer.Argument(help="a training stage's model, a folder, an alias, or a model of a hub")],
+    *,
     to: Annotated[str, typer.Option(help="The folder to write.")],
+    dtype: Annotated[
+        str, typer.Option(help="Of the weights; the model's own by default.", metavar="float32|bfloat16|float16")
+    ] = "",
+    gguf: Annotated[
+        str, typer.Option(help="Also write GGUF of this type; f16 where none is named.", metavar="f32|f16|bf16|q8_0")
+    ] = "",
+    converter: Annotated[
+        str, typer.Option(help="Let this program write GGUF: llama.cpp's convert_hf_to_gguf.py.", metavar="PATH")
+    ] = "",
+    add_tokens: Annotated[
+        list[str] | None, typer.Option(help="Add tokens; several may follow.", metavar="TOKEN …")
+    ] = None,
+    special: Annotated[
+        bool, typer.Option("--special", help="Drop the added tokens from decoded text, as marks are.")
+    ] = False,
+    pad_to_multiple: Annotated[int, typer.Option(help="With --add-tokens: rows of the embeddings.", metavar="N")] = 1,
 ) -> None:
-    """Write a model as plain safetensors, its adapter merged in.
+    """Write a model as plain safetensors with a model card, its adapter merged in; and as GGUF.
 
+    \b
     Example: porism export runs/quickstart/10-train-sft/model --to models/mine
-    """
-    from porism.models.load import merge
+             porism export runs/quickstart/10-train-sft/model --to models/mine --gguf q8_0
+             porism export smollm2-135m --to models/thinks --add-tokens '<think>' '</think>'
+    """  # noqa: D301
+    from porism.models.export import export
 
-    print(merge(model, to))
+    tokens = add_tokens or []
+    print(
+        export(
+            model,
+            to,
+            dtype=dtype,
+            gguf=gguf,
+            converter=converter,
+            add_tokens=tokens,
+            special=special,
+            multiple=pad_to_multiple,
+        )
+    )
 
 
 def _chat() -> Callable[..., None]:
@@ -481,3 +546,17 @@ def _doctor(
         well = doctor.show(found, options, data, Console(highlight=False))
     if not well:
         raise typer.Exit(2)
+
+
+def _cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False) -> None:
+    """How many replies of models are kept for reruns, and where.
+
+    Example: porism cache --clear
+    """
+    from porism.engines import kept
+
+    shelf = kept()
+    if clear:
+        shelf.clear()
+    entries, size = shelf.size()
+    print(f"{shelf.file}: {entries:,} replies, {size / 2**20:.1f} of {shelf.most / 2**20:,.0f} MB")

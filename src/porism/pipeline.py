@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from porism import __version__, console, recipe, store
+from porism.engines import LOADS
 from porism.errors import DataError, RecipeError, StorageError, nearest
 from porism.models.load import base_of
 from porism.models.pull import verify
@@ -283,7 +284,7 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
         stage = prepare(entry.verb, entry.part, values, where, entry.name)
         for name, value in _references(stage.settings):
             target = _resolve(name, value, stages, Path(), where)
-            if name == "model" and target == value and getattr(stage.settings, "engine", "local") == "local":
+            if name == "model" and target == value and getattr(stage.settings, "engine", "local") in LOADS:
                 verify(value)
         _check_file(stage.settings, where)
         made.append(_flow(stage, stages, made, where))

@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from porism import store
 from porism.errors import ModelError
 from porism.models import machine, pull
 from porism.models.check import check
-from porism.models.load import fingerprint, load, merge
+from porism.models.load import fingerprint, load
 
 
 @pytest.fixture
@@ -100,24 +99,6 @@ def test_pull_copies_and_will_not_overwrite(tiny_model: Path, tmp_path: Path) ->
     assert fingerprint(str(target)) == fingerprint(str(tiny_model))
     with pytest.raises(ModelError, match="does not exist or is empty"):
         pull.pull(str(tiny_model), tmp_path / "mine")
-
-
-def test_a_merged_adapter_says_the_same(tiny_model: Path, tmp_path: Path) -> None:
-    import peft
-
-    base = load(str(tiny_model))
-    adapted = peft.get_peft_model(
-        base.model, peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
-    )
-    adapted.peft_config["default"].base_model_name_or_path = str(tiny_model)
-    adapted.save_pretrained(tmp_path / "adapter")
-    merged = merge(str(tmp_path / "adapter"), tmp_path / "merged")
-    assert not list(merged.glob("adapter*"))
-    ids = torch.arange(20)[None]
-    with torch.inference_mode():
-        a, b, c = (load(str(p)).model(ids).logits for p in (tmp_path / "adapter", merged, tiny_model))
-    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
-    assert (a - c).abs().max() > 1e-3
 
 
 def test_dtype_and_threads() -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from conftest import attempt, problem
 from porism import pipeline, store
 from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError, UserError
 from porism.losses.cross_entropy import cross_entropy
-from porism.models.load import load
+from porism.models.load import base_of, load
 from porism.prompts.render import Rendered
 from porism.records import Attempt, Example, Message, Record, Status, to_row
 from porism.train import _packing, _trainer
@@ -22,7 +23,7 @@ def write(path: Path, records: list[Record]) -> str:
     return str(path)
 
 
-def train(target: Path, rows: str, model: Path, **settings: object) -> store.Manifest:
+def train(target: Path, rows: str, model: Path | str, **settings: object) -> store.Manifest:
     values = {
         "input": [rows],
         "model": str(model),
@@ -150,6 +151,27 @@ def test_no_hub_is_asked_about_an_adapters_base(rows: str, tiny_model: Path, tmp
         monkeypatch.setattr(f"peft.utils.save_and_load.{name}", asked, raising=False)
     train(tmp_path / "a", rows, tiny_model, max_steps=2, method="lora", lora_r=2, checkpoint_every=1)
     train(tmp_path / "b", rows, tmp_path / "a" / "model", max_steps=2, method="lora", checkpoint_every=1)
+
+
+def test_an_adapter_pins_the_commit_of_its_base(
+    rows: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORISM_HOME", str(tmp_path / "home"))
+    place, commit = tmp_path / "home" / "models" / "hf" / "org--tiny", "c0ffee" + "0" * 34
+    for name in (commit, "d" * 40):
+        shutil.copytree(tiny_model, place / name)
+        store.write_json(place / name / "porism.json", {})
+    store.write_json(place / "revisions.json", {"main": commit})
+    train(tmp_path / "a", rows, "org/tiny", max_steps=1, method="lora", lora_r=2)
+    store.write_json(place / "revisions.json", {"main": "d" * 40})
+    train(tmp_path / "b", rows, tmp_path / "a" / "model", max_steps=1, method="lora")
+    for name in ("a", "b"):
+        config = json.loads((tmp_path / name / "model" / "adapter_config.json").read_text())
+        assert (config["base_model_name_or_path"], config["revision"]) == ("org/tiny", commit)
+        assert base_of(tmp_path / name / "model") == f"org/tiny@{commit}"
+    shutil.rmtree(place / commit)
+    with pytest.raises(ModelError, match=f"porism pull org/tiny@{commit}"):
+        load(str(tmp_path / "a" / "model"))
 
 
 def test_training_goes_on_from_an_adapter(rows: str, tiny_model: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from porism.chat._thoughts import Splitter
 from porism.engines import Engine, Sampling
 from porism.errors import RecipeError, UserError, nearest
 from porism.find import find
-from porism.models.pull import home
+from porism.models.names import home
 from porism.records import Message
 
 __all__ = ["ContextFull", "Session", "Settings", "Terminal", "settings", "talk"]

@@ -16,7 +16,7 @@ from porism import __version__
 from porism.doctor._checks import Check, Status
 from porism.models import memory
 from porism.models.machine import choose_dtype, choose_threads
-from porism.models.pull import home
+from porism.models.names import home
 
 __all__ = ["TESTED", "checks", "host"]
 

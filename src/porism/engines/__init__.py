@@ -5,17 +5,22 @@ An engine is a module with ``start(model, **options) -> Engine``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from porism.errors import RecipeError
 from porism.records import Finish, Message
 
-__all__ = ["Engine", "OnText", "Reply", "Request", "Sample", "Sampling"]
+if TYPE_CHECKING:
+    from porism.engines._shelf import Shelf
+
+__all__ = ["LOADS", "Engine", "OnText", "Reply", "Request", "Sample", "Sampling", "cached", "kept"]
 
 
+LOADS = ("local", "vllm")
+"""Engines that load a model's folder, whose hash therefore names the weights that answer."""
 _MAX_STOPS = 16
 
 
@@ -83,6 +88,8 @@ class Request:
     """Sample ``i`` draws from a generator seeded by ``(seed, i)`` alone."""
     logprobs: bool = False
     """Whether samples carry the log-probability of each of their tokens."""
+    first: int = 0
+    """Number of the first sample, for an engine that says ``takes_first``: the others are there already."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("messages", "text", "ids") if len(getattr(self, name))]
@@ -148,3 +155,31 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release what the engine holds."""
+
+
+def cached(engine: Engine, model: str, made_by: Mapping[str, object], *, single: bool = False) -> Engine:
+    """The engine with its replies kept on disk, so that asking again costs nothing.
+
+    Args:
+        engine: who answers what is not kept; it is not asked for anything else.
+        model: fingerprint of its weights.
+        made_by: its name, and those of its settings that may change a reply.
+        single: sample ``i`` of a request depends on its seed and on ``i`` alone, so that samples are kept one by one.
+
+    Returns:
+        An engine; its ``taken`` counts the samples that were not made again.
+    """
+    from porism.engines._cached import Cached
+
+    return Cached(engine, kept(), model, made_by, single=single)
+
+
+def kept() -> Shelf:
+    """The replies that are kept: ``$PORISM_HOME/replies``, at most ``$PORISM_REPLIES_MB`` megabytes (1024; 0: none).
+
+    Raises:
+        RecipeError: that variable is no number.
+    """
+    from porism.engines._shelf import replies
+
+    return replies()

@@ -10,11 +10,10 @@ query heads per key head, ``P`` tokens of a prompt, ``T`` own tokens, ``D`` size
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -36,9 +35,9 @@ class _Layer:
     prompts: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
     """[H, P, D] each, one prompt after the other."""
     grid: tuple[torch.Tensor, torch.Tensor] | None = None
-    """[G, H, P, D]: the prompts, padded at the end."""
+    """Keys [G, H, D, P] and values [G, H, P, D]: the prompts, padded at the end."""
     own: tuple[torch.Tensor, torch.Tensor] | None = None
-    """[R, H, room, D]."""
+    """Keys [R, H, D, room] and values [R, H, room, D]: many small products are twice as fast with keys laid out so."""
 
 
 class Cache:
@@ -109,8 +108,9 @@ class Cache:
         for layer in self.layers.values():
             if layer.own is not None:
                 chosen = torch.tensor(rows, dtype=torch.long, device=layer.own[0].device)
-                room = min(layer.own[0].shape[2], longest + _GROW)
-                layer.own = _both(lambda old, at=chosen, to=room: old[:, :, :to].index_select(0, at), layer.own)
+                room = min(layer.own[1].shape[2], longest + _GROW)
+                own_k, own_v = layer.own
+                layer.own = own_k[..., :room].index_select(0, chosen), own_v[:, :, :room].index_select(0, chosen)
             if len(prompts) < len(layer.prompts):
                 layer.prompts = [layer.prompts[old] for old in prompts]
                 layer.grid = None
@@ -167,18 +167,21 @@ class Cache:
         if layer.grid is None:
             layer.grid = _padded(layer.prompts, step.widest)
         layer.own = _with_room(layer.own, rows, step.longest, key)
-        for store, new in zip(layer.own, (key, value), strict=True):
-            if step.level:
-                store[:rows, :, step.longest - 1] = new[0].transpose(0, 1)
-            else:
-                store[step.row_index, :, step.own_index] = new[0].transpose(0, 1)
-        own = _both(lambda store: store[:rows, :, : step.longest], layer.own)
+        own_k, own_v = layer.own
+        new_k, new_v = key[0].transpose(0, 1), value[0].transpose(0, 1)
+        if step.level:
+            own_k[:rows, :, :, step.longest - 1] = new_k
+            own_v[:rows, :, step.longest - 1] = new_v
+        else:
+            own_k[step.row_index, :, :, step.own_index] = new_k
+            own_v[step.row_index, :, step.own_index] = new_v
+        own = own_k[:rows, :, :, : step.longest], own_v[:rows, :, : step.longest]
         q = query[0].transpose(0, 1).reshape(rows, heads, -1, size) * how.scaling
         parts = [_read(q, *own, step.own_mask(how.window), how), self._read_prompts(q, layer.grid, step, how)]
         if layer.lead is not None:
             flat = q.transpose(0, 1).reshape(heads, -1, size)
             mask = step.lead_mask(how.window, q.shape[2])
-            read = _read(flat, *layer.lead, mask, how)
+            read = _read(flat, layer.lead[0].transpose(1, 2), layer.lead[1], mask, how)
             parts.append(_Read(*(part.view(heads, rows, -1, part.shape[-1]).transpose(0, 1) for part in read)))
         return _joined(parts, q.dtype).reshape(1, rows, -1, size)
 
@@ -238,14 +241,12 @@ class _How:
 
 
 class _Read(NamedTuple):
-    """What queries read in one part of the cache, before it is divided by the sum of the weights of all parts."""
+    """What queries read in one part of the cache."""
 
     out: torch.Tensor
-    """[…, N, D]: values, weighted by ``exp(score - top)``."""
-    top: torch.Tensor
-    """[…, N, 1]: the largest score."""
-    total: torch.Tensor
-    """[…, N, 1]: the sum of the weights."""
+    """[…, N, D]: the attention over this part alone."""
+    mass: torch.Tensor
+    """[…, N, 1]: the logarithm of the sum of ``exp(score)`` over this part, by which parts are weighed."""
 
 
 @dataclass
@@ -342,25 +343,23 @@ def _blocked(unseen: torch.Tensor) -> torch.Tensor:
 
 
 def _read(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, how: _How) -> _Read:
-    """Attend to one part of the cache: queries […, N, D], keys and values […, P, D]. Weights are float32."""
-    scores = (q @ k.transpose(-1, -2)).float()
+    """Attend to one part of the cache: queries […, N, D], keys […, D, P], values […, P, D]. Weights are float32."""
+    scores = (q @ k).float()
     if how.softcap:
         scores.div_(how.softcap).tanh_().mul_(how.softcap)
     if mask is not None:
         scores += mask
-    top = scores.amax(-1, keepdim=True)
-    weights = scores.sub_(top).exp_()
-    return _Read(weights.to(q.dtype) @ v, top, weights.sum(-1, keepdim=True))
+    weights = torch.softmax(scores, dim=-1)
+    mass = scores.amax(-1, keepdim=True) - weights.amax(-1, keepdim=True).log_()  # the largest weight is exp(top) / sum
+    return _Read(weights.to(q.dtype) @ v, mass)
 
 
 def _joined(parts: Sequence[_Read], dtype: torch.dtype) -> torch.Tensor:
-    """The attention over all parts, from what was read in each: they are brought to the same largest score."""
-    top = functools.reduce(torch.maximum, (part.top for part in parts))
-    scales = [(part.top - top).exp_() for part in parts]
-    total = torch.stack([part.total * scale for part, scale in zip(parts, scales, strict=True)]).sum(0)
-    out = parts[0].out * (scales[0] / total)
-    for part, scale in zip(parts[1:], scales[1:], strict=True):
-        out += part.out * (scale / total)
+    """The attention over all parts, from the attention over each."""
+    shares = torch.softmax(torch.cat([part.mass for part in parts], dim=-1), dim=-1)
+    out = parts[0].out * shares[..., :1]
+    for at, part in enumerate(parts[1:], start=1):
+        out = torch.addcmul(out, part.out.to(out.dtype), shares[..., at : at + 1])
     return out.to(dtype)
 
 
@@ -385,33 +384,29 @@ def _causal(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, how: _How) -> tor
 
 
 def _padded(prompts: list[tuple[torch.Tensor, torch.Tensor]], width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys [G, H, D, P] and values [G, H, P, D] of prompts side by side."""
     heads, _, size = prompts[0][0].shape
-    found = []
-    for which in (0, 1):
-        grid = prompts[0][0].new_zeros(len(prompts), heads, width, size)
-        for at, prompt in enumerate(prompts):
-            grid[at, :, : prompt[which].shape[1]] = prompt[which]
-        found.append(grid)
-    return found[0], found[1]
+    keys = prompts[0][0].new_zeros(len(prompts), heads, size, width)
+    values = prompts[0][1].new_zeros(len(prompts), heads, width, size)
+    for at, (key, value) in enumerate(prompts):
+        keys[at, :, :, : key.shape[1]] = key.transpose(1, 2)
+        values[at, :, : value.shape[1]] = value
+    return keys, values
 
 
 def _with_room(
     own: tuple[torch.Tensor, torch.Tensor] | None, rows: int, length: int, like: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values with room for ``rows`` rows of ``length`` tokens."""
-    have = (0, 0) if own is None else (own[0].shape[0], own[0].shape[2])
+    """Keys [R, H, D, room] and values [R, H, room, D] with room for ``rows`` rows of ``length`` tokens."""
+    have = (0, 0) if own is None else (own[1].shape[0], own[1].shape[2])
     if own is not None and have[0] >= rows and have[1] >= length:
         return own
-    shape = rows, like.shape[1], max(have[1], -(-length // _GROW) * _GROW), like.shape[3]
-    grown = (like.new_zeros(shape), like.new_zeros(shape))
+    room = max(have[1], -(-length // _GROW) * _GROW)
+    heads, size = like.shape[1], like.shape[3]
+    keys, values = like.new_zeros(rows, heads, size, room), like.new_zeros(rows, heads, room, size)
     if own is not None:
-        for old, new in zip(own, grown, strict=True):
-            new[: have[0], :, : have[1]] = old
-    return grown
-
-
-def _both(change: Any, pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    return change(pair[0]), change(pair[1])
+        keys[: have[0], :, :, : have[1]], values[: have[0], :, : have[1]] = own
+    return keys, values
 
 
 def _attend(

@@ -137,12 +137,13 @@ class Caller:
         key: sent as bearer token; nothing is sent where it is empty.
         key_env: the variable that the key comes from, for messages.
         policy: how often and how long.
+        direct: never through a proxy that the environment names.
 
     Raises:
         MissingExtra: the client is not installed.
     """
 
-    def __init__(self, base_url: str, key: str, key_env: str, policy: Policy) -> None:
+    def __init__(self, base_url: str, key: str, key_env: str, policy: Policy, *, direct: bool = False) -> None:
         self._openai = _client_library()
         self._key, self._key_env, self._policy, self._base_url = key, key_env, policy, base_url
         self._headers: Mapping[str, Any] = {} if key else {"Authorization": self._openai.Omit()}
@@ -151,6 +152,7 @@ class Caller:
             base_url=base_url,
             max_retries=0,
             timeout=policy.timeout,
+            http_client=self._openai.DefaultAsyncHttpxClient(trust_env=False) if direct else None,
         )
         self._slots = asyncio.Semaphore(policy.concurrency)
         self.answered = 0

@@ -55,7 +55,7 @@ def _through_cache(network: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     with cache.prefilling([before]):
         prompt = last(slice(before))
     if not cache.layers:
-        raise NotImplementedError("its layers never ask for attention")
+        raise TypeError("its layers never ask for attention")
     cache.admit(0)
     with cache.stepping():
         return torch.stack([prompt, last(slice(before, None))]).float()

@@ -17,7 +17,7 @@ from porism.prompts.render import encode
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Scoring", "Tokens", "refuse_template", "used"]
+__all__ = ["Scoring", "Tokens", "load_tokenizer", "refuse_template", "used"]
 
 _PROBE = "a"
 """One letter is one token in every vocabulary, so a longer prompt is not what was sent."""
@@ -73,7 +73,7 @@ class Tokens:
     async def _tokenizer(self) -> PreTrainedTokenizerBase:
         async with self._loading:
             if self._here is None:
-                self._here = await asyncio.to_thread(_load, self._name)
+                self._here = await asyncio.to_thread(load_tokenizer, self._name)
             return self._here
 
     async def _asked(self, what: Mapping[str, Any]) -> list[int] | None:
@@ -91,7 +91,12 @@ class Tokens:
         return found
 
 
-def _load(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of an alias or folder.
+
+    Raises:
+        ModelError: unknown, unsafe or unreadable.
+    """
     import transformers
 
     folder = locate(name)

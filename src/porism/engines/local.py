@@ -34,7 +34,7 @@ __all__ = ["Local", "start"]
 
 _WORTH_SHARING = 32
 """Shorter common beginnings are simply computed with each prompt."""
-_MOST_PREFILL = 8_192
+_MOST_PREFILL = 1_024
 """Tokens of prompts in one forward pass."""
 
 

@@ -7,6 +7,7 @@ what would befall every request (a wrong key, an unknown model, a dead server) i
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,7 +15,7 @@ import os
 import queue
 import re
 import urllib.parse
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from threading import Event
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -29,7 +30,7 @@ from porism.engines._raw import Scoring, Tokens
 from porism.errors import ModelError, RecipeError
 from porism.recipe import NOT_IN_KEY
 
-__all__ = ["OpenAI", "Usage", "start"]
+__all__ = ["OpenAI", "Usage", "connected", "start"]
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class OpenAI:
         loop: EventLoop,
     ) -> None:
         self._caller, self._server, self._ledger, self._loop, self._base_url = caller, server, ledger, loop, base_url
+        self._tokenizer, self._failed = tokenizer, failed
         tokens = Tokens(caller, base_url, server.model, tokenizer)
         self._asker = Asker(caller, server, ledger, tokens, base_url=base_url, failed=failed)
         self._scoring = Scoring(caller, server, tokens, ledger, base_url)
@@ -126,6 +128,29 @@ class OpenAI:
             return [task.result() for task in tasks]
 
         return self._loop.run(all_scores())
+
+    def other(self, model: str) -> OpenAI:
+        """The same server, asked for another of its models: same connections, same counts; closed with this one."""
+        return OpenAI(
+            self._caller,
+            dataclasses.replace(self._server, model=model),
+            self._ledger,
+            base_url=self._base_url,
+            tokenizer=self._tokenizer,
+            failed=self._failed,
+            loop=self._loop,
+        )
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send something that is no request for text, such as a server's own command, and return what comes back.
+
+        Raises:
+            ModelError: it failed; with the server's reason.
+        """
+        try:
+            return self._loop.run(self._caller.send(path, body, fatal=frozenset(), retries=0))
+        except CallFailed as failure:
+            raise ModelError(f"{self._base_url}{path}: {failure.reason}") from None
 
     def close(self) -> None:
         """Abort what is in flight, close the connections, and say what it cost."""
@@ -285,13 +310,25 @@ def start(
     if key and not re.fullmatch(r"[\x21-\x7e]+", key):  # before a header's error message could show it
         raise ModelError(f"the environment variable {key_env} holds characters that no key has. Set it again.")
     caller = Caller(base_url, key, key_env, Policy(concurrency, retries, backoff, timeout, deadline))
-    loop = EventLoop()
     known = _wire.Server(model, vllm=server == "vllm", extra=extra_body)
     ledger = Ledger(price_in, price_out, budget)
-    engine = OpenAI(caller, known, ledger, base_url=base_url, tokenizer=tokenizer, failed=failed, loop=loop)
+    engine = connected(caller, known, ledger, base_url=base_url, tokenizer=tokenizer, failed=failed)
+    known.vllm = known.vllm and server != "other"
+    return engine
+
+
+def connected(
+    caller: Caller, server: _wire.Server, ledger: Ledger, *, base_url: str, tokenizer: str, failed: str = ""
+) -> OpenAI:
+    """An engine on a server that has been looked at; see :class:`OpenAI`.
+
+    Raises:
+        ModelError: the server cannot be reached, or refuses the key.
+    """
+    loop = EventLoop()
+    engine = OpenAI(caller, server, ledger, base_url=base_url, tokenizer=tokenizer, failed=failed, loop=loop)
     try:
         loop.run(engine.connect())
-        known.vllm = known.vllm and server != "other"
     except BaseException:
         engine.close()
         raise

@@ -29,6 +29,8 @@ class Scripted:
         default: the answer where the script has none.
     """
 
+    takes_first = True
+
     def __init__(
         self,
         script: Mapping[str, str | Sequence[str]] | Callable[[Request, int], str],
@@ -48,7 +50,8 @@ class Scripted:
             ended = Sample(text="", finish="error", error="cancelled")
             return [Reply(samples=(ended,) * request.n) for request in requests]
         replies = [
-            Reply(samples=tuple(self._sample(r, i) for i in range(r.n)), prompt_tokens=_words(r)) for r in requests
+            Reply(samples=tuple(self._sample(r, r.first + i) for i in range(r.n)), prompt_tokens=_words(r))
+            for r in requests
         ]
         if on_text is not None:
             for index, reply in enumerate(replies):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self, cast
 from pydantic import Field
 
 from porism import recipe, store
-from porism.engines import Engine
+from porism.engines import LOADS, Engine
 from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import JUDGED, Attempt, Status, Verdict
@@ -51,7 +51,7 @@ def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str
         files: its record files, which may name a grader as ``path/file.py:name``.
     """
     found: dict[str, str] = {}
-    if settings.judge_model and settings.judge_engine == "local":
+    if settings.judge_model and settings.judge_engine in LOADS:
         from porism.models.load import fingerprint
 
         found["judge"] = fingerprint(settings.judge_model)
@@ -101,7 +101,7 @@ class Grading:
 
     def _started(self) -> Engine:
         chosen = self._settings
-        if not chosen.judge_model and chosen.judge_engine == "local":
+        if not chosen.judge_model and chosen.judge_engine in LOADS:
             raise RecipeError("problems of the kind 'judge' need a model that judges. Set judge_model.")
         start: Callable[..., Engine] = find("porism.engines", chosen.judge_engine, "start")
         options = recipe.settings_of(start, recipe.Settings)

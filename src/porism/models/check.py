@@ -7,7 +7,7 @@ from pathlib import Path
 
 from porism.errors import ModelError
 
-__all__ = ["check"]
+__all__ = ["check", "refuse_code"]
 
 _PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 # What transformers' Trainer leaves beside safetensors weights and loading a model never reads.
@@ -20,16 +20,8 @@ def check(folder: Path) -> None:
     Raises:
         ModelError: code (``.py``, ``auto_map``), pickled weights, a shard outside the folder, or no model at all.
     """
-    entries = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    code = [name for name in entries if name.casefold().endswith((".py", ".pyc", ".so"))]
-    if code:
-        raise ModelError(
-            f"{folder}: refused, it contains Python code ({', '.join(code)}). "
-            "Models that bring their own code are not loaded."
-        )
-    for name in entries:
-        if name.casefold().endswith(".json"):
-            _check_json(folder / name)
+    refuse_code(folder)
+    entries = _entries(folder)
     pickles = [
         name
         for name in entries
@@ -46,6 +38,28 @@ def check(folder: Path) -> None:
             f"{folder}: expected config.json (or adapter_config.json) and *.safetensors, "
             f"found {', '.join(entries[:8]) or 'nothing'}."
         )
+
+
+def refuse_code(folder: Path) -> None:
+    """Accept a folder that holds no code and asks for none, whether its weights are there or not.
+
+    Raises:
+        ModelError: Python files, ``auto_map``, a shard outside the folder, or JSON that cannot be read.
+    """
+    entries = _entries(folder)
+    code = [name for name in entries if name.casefold().endswith((".py", ".pyc", ".so"))]
+    if code:
+        raise ModelError(
+            f"{folder}: refused, it contains Python code ({', '.join(code)}). "
+            "Models that bring their own code are not loaded."
+        )
+    for name in entries:
+        if name.casefold().endswith(".json"):
+            _check_json(folder / name)
+
+
+def _entries(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
 def _check_json(file: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from porism import store
 from porism.errors import ModelError
+from porism.models import names
 from porism.models.machine import choose_dtype
 from porism.models.pull import locate
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Loaded", "base_of", "fingerprint", "load", "merge"]
+__all__ = ["Loaded", "base_of", "fingerprint", "load"]
 
 _HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
@@ -31,8 +32,12 @@ class Loaded(NamedTuple):
     fingerprint: str
 
 
-def fingerprint(model: str) -> str:
+def fingerprint(model: str, *, base: str = "") -> str:
     """A hash of all that determines what a model says: weights, configuration, tokenizer, template, an adapter's base.
+
+    Args:
+        model: an alias or a directory.
+        base: the hash of an adapter's base, where it is known: hashing a large one takes long.
 
     Raises:
         ModelError: see :func:`porism.models.pull.locate`.
@@ -40,9 +45,9 @@ def fingerprint(model: str) -> str:
     folder = locate(model)
     files = sorted({file for pattern in _HASHED for file in folder.rglob(pattern) if file.name != "porism.json"})
     digests = [f"{file.relative_to(folder)} {store.sha256(file)}" for file in files]
-    base = _plain_base(folder)
-    if base != folder:
-        digests.append(f"base {fingerprint(str(base))}")
+    plain = _plain_base(folder)
+    if plain != folder:
+        digests.append(f"base {base or fingerprint(str(plain))}")
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -109,15 +114,15 @@ def _refuse_other_weights(network: PreTrainedModel, found: Mapping[str, Any], fo
     """
     layers = f"{network.base_model_prefix}.layers."
     over = {name for name in found.get("unexpected_keys", ()) if name.startswith(layers)}
-    for kind, names in (
+    for kind, wrong in (
         ("lack", found.get("missing_keys", ())),
         ("have another shape for", {name for name, *_ in found.get("mismatched_keys", ())}),
         ("have, beyond the configuration,", over),
     ):
-        if names:
-            shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+        if wrong:
+            shown = ", ".join(sorted(wrong)[:3]) + (", …" if len(wrong) > 3 else "")
             raise ModelError(
-                f"{folder}: the weights {kind} {len(names)} tensors of the model that config.json describes ({shown}). "
+                f"{folder}: the weights {kind} {len(wrong)} tensors of the model that config.json describes ({shown}). "
                 "Fetch the model again, or mend config.json."
             )
 
@@ -142,26 +147,10 @@ def _adapted(network: PreTrainedModel, folder: Path) -> Any:
             ) from None
 
 
-def merge(model: str, to: str | Path) -> Path:
-    """Write a model with its adapter's weights added in, as plain safetensors.
-
-    Raises:
-        ModelError: unknown or unsafe model, or the target is not empty.
-    """
-    target = Path(to).expanduser()
-    if target.exists() and any(target.iterdir()):
-        raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
-    loaded = load(model)
-    network = loaded.model
-    if base_of(loaded.path):
-        network = network.merge_and_unload()
-    network.save_pretrained(target)
-    loaded.tokenizer.save_pretrained(target)
-    return target
-
-
 def base_of(folder: Path) -> str:
     """The base model that an adapter folder names, or nothing for a plain model.
+
+    A base on a hub is named with the commit that ``revision`` in the adapter's configuration pins, where it does.
 
     Raises:
         ModelError: the adapter names no base.
@@ -173,6 +162,10 @@ def base_of(folder: Path) -> str:
     base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not base or not isinstance(base, str):
         raise ModelError(f"{file}: expected 'base_model_name_or_path', the model that the adapter was trained on.")
+    revision = config.get("revision")
+    if revision and isinstance(revision, str) and not Path(base).expanduser().is_dir():
+        remote = names.read(base)
+        return str(remote._replace(revision=revision)) if remote else base
     return base
 
 

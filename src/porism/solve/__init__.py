@@ -7,14 +7,15 @@ graded, and the file ends up in the order of the problems. A stage that goes on 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Annotated, Any, Self, cast
 
 from pydantic import Field
 
-from porism import recipe, store, strategies
-from porism.engines import Engine, OnText, Reply, Request, Sampling
+from porism import console, recipe, store, strategies
+from porism.engines import LOADS, Engine, OnText, Reply, Request, Sampling, cached
 from porism.errors import DataError, RecipeError
 from porism.find import find, names
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
@@ -35,7 +36,7 @@ class Settings(GradingSettings):
 
     reads = (Problem,)
     makes = (Attempt,)
-    not_in_key = GradingSettings.not_in_key | {"retry_errors"}
+    not_in_key = GradingSettings.not_in_key | {"retry_errors", "cache"}
 
     input: Annotated[list[str], Field(description="problem records: files or stage folders")]
     model: Annotated[str, Field(description="an alias, a folder, or a training stage's output")] = "smollm2-135m"
@@ -50,6 +51,9 @@ class Settings(GradingSettings):
     seed: Annotated[recipe.Seed, Field(description="of the sampling")] = 0
     problems_at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 64
     retry_errors: Annotated[bool, Field(description="when going on, ask again where the engine failed")] = True
+    cache: Annotated[
+        bool | None, Field(description="keep replies and use those kept before; left out: for local and vllm")
+    ] = None
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -97,8 +101,8 @@ def inputs(part: str, settings: Settings) -> dict[str, str]:
     profile_of(settings.profile)
     files = [store.locate(path) for path in settings.input]
     found = store.hashes(files) | grading_inputs(settings, files)
-    if settings.engine == "local" and strategies.asks_engine(part):
-        found["model"] = fingerprint(settings.model)
+    if settings.engine in LOADS and strategies.asks_engine(part):
+        found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
     prompt = getattr(settings, "prompt", "")
     if prompt in templates.known() and ":" not in part:
         found["prompt"] = content_id(templates.source(prompt))
@@ -124,7 +128,8 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     )
     solve = strategies.bind(part, settings)
     asks = any(asks_engine(kind) for kind in {problem.kind for problem in problems})
-    with Grading(settings, grade_all) as grading, _OnDemand(settings, out) as engine:
+    with Grading(settings, grade_all) as grading, _OnDemand(settings, out) as started:
+        engine = _kept(settings, out, started) if strategies.asks_engine(part) else started
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [problems[at] for at in places]
@@ -142,6 +147,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         failed = out.places(lambda row: row.get("finish") == "error") if settings.retry_errors else []
         again = _plan(sorted({at // settings.samples for at in failed}), problems, settings.problems_at_once)
         out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
+    taken = getattr(engine, "taken", 0)
+    if taken:
+        out.figures["samples_from_cache"] = taken
+        console.notice(f"  {taken:,} samples were made before and came from the cache")
     tally(settings, out)
 
 
@@ -156,6 +165,19 @@ def _plan(places: Iterable[int], problems: Sequence[Problem], size: int) -> list
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
+def _kept(settings: Settings, out: store.Output, engine: _OnDemand) -> Engine:
+    """The engine behind the cache of replies, where it is wanted."""
+    wanted = settings.engine in LOADS if settings.cache is None else settings.cache
+    if not wanted or out.manifest is None:
+        return engine
+    own = recipe.settings_of(_engine(settings.engine), recipe.Settings)
+    apart = own.not_in_key | {"threads", "batch_size"}  # which change the speed
+    made_by = {name: getattr(settings, name) for name in own.model_fields if name not in apart}
+    made_by |= {"dtype": engine.fixed["dtype"]} if settings.engine == "local" else {}
+    model = out.manifest.key.inputs.get("model") or engine.model
+    return cached(engine, model, {**made_by, "engine": settings.engine}, single=settings.engine == "local")
+
+
 class _OnDemand:
     """An engine that is started when it is first asked, so that a finished or engine-free stage loads no model."""
 
@@ -166,6 +188,20 @@ class _OnDemand:
     @property
     def model(self) -> str:
         return self._started().model
+
+    @property
+    def takes_first(self) -> bool:
+        return bool(getattr(self._started(), "takes_first", False))
+
+    @functools.cached_property
+    def fixed(self) -> dict[str, Any]:
+        """What a resumed stage keeps of the machine: dtype and threads, where a model is loaded here."""
+        start = recipe.bind(_engine(self._settings.engine), self._settings)
+        return {
+            name: self._out.keep(name, choose(start.keywords[name]))
+            for name, choose in (("dtype", choose_dtype), ("threads", choose_threads))
+            if name in start.keywords and self._settings.engine != "vllm"  # which may have a GPU that torch here lacks
+        }
 
     def generate(
         self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
@@ -196,12 +232,7 @@ class _OnDemand:
     def _started(self) -> Engine:
         if self._engine is None:
             start = recipe.bind(_engine(self._settings.engine), self._settings)
-            fixed = {
-                name: self._out.keep(name, choose(start.keywords[name]))
-                for name, choose in (("dtype", choose_dtype), ("threads", choose_threads))
-                if name in start.keywords
-            }
-            engine = start(self._settings.model, **fixed)
+            engine = start(self._settings.model, **self.fixed)
             lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
             if lacking:
                 raise RecipeError(

@@ -20,7 +20,8 @@ from porism import recipe, store
 from porism.errors import MissingExtra, ModelError, RecipeError, StorageError
 from porism.models.load import Loaded, base_of, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
-from porism.models.pull import WHEELS, locate
+from porism.models.names import pinned
+from porism.models.pull import locate
 from porism.records import Attempt, Example
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ def run(settings: Settings, out: store.Output) -> None:
     _store_rows(rows, out)
 
     network = _prepare(loaded, settings)
-    base, place = _name_base(network, settings)
-    if base:
-        network.peft_config["default"].base_model_name_or_path = place
+    base = _name_base(network, settings)
     network.set_attn_implementation(_packing.ATTENTION)
     tokens = [row.tokens for row in rows if not row.reason]
     checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
@@ -202,17 +201,19 @@ def _prepare(loaded: Loaded, settings: Settings) -> Any:
             raise ModelError(f"lora_targets {settings.lora_targets}: {error}") from None
 
 
-def _name_base(network: Any, settings: Settings) -> tuple[str, str]:
-    """The name and the place of an adapter's base model; empty for a plain model.
+def _name_base(network: Any, settings: Settings) -> dict[str, str]:
+    """How the saved adapter names its base model; empty for a plain model.
 
     While it trains, the adapter names its base by its folder: PEFT looks there for the base's configuration whenever it
-    saves, and would ask a hub for an alias. The saved adapter names it as the user did.
+    saves, and would ask a hub for a name. The saved adapter names it as the user did, a hub's model with its commit.
     """
     config = getattr(network, "peft_config", {}).get("default")
     if config is None:
-        return "", ""
+        return {}
     name = base_of(locate(settings.model)) or settings.model
-    return (name if name in WHEELS else str(Path(name).expanduser().resolve())), str(locate(name))
+    config.base_model_name_or_path = str(locate(name))
+    lasting, commit = pinned(name)
+    return {"base_model_name_or_path": lasting, **({"revision": commit} if commit else {})}
 
 
 def _unfreeze(network: Any, layers: int) -> None:
@@ -267,7 +268,7 @@ def _arguments(settings: Settings, rows: int, dtype: str, folder: Path) -> trans
     )
 
 
-def _save(network: Any, loaded: Loaded, settings: Settings, base: str, target: Path) -> None:
+def _save(network: Any, loaded: Loaded, settings: Settings, base: dict[str, str], target: Path) -> None:
     """Write the trained model (or its adapter) with the tokenizer, whole or not at all."""
     scratch = target.with_name("model.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -277,7 +278,7 @@ def _save(network: Any, loaded: Loaded, settings: Settings, base: str, target: P
     network.save_pretrained(scratch)
     if base and not settings.merge:
         config = json.loads((scratch / "adapter_config.json").read_text(encoding="utf-8"))
-        store.write_json(scratch / "adapter_config.json", {**config, "base_model_name_or_path": base})
+        store.write_json(scratch / "adapter_config.json", {**config, **base})
     loaded.tokenizer.save_pretrained(scratch)
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)

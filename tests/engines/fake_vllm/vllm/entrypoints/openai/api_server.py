@@ -1,0 +1,102 @@
+"""Stands in for vLLM's server: its command line, key, health and adapters. Log-probabilities come from a real model.
+
+``--fake-…`` arguments make it misbehave.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from fake_openai import Act, Fake, Seen
+
+ARGUMENTS = dict(argument.partition("=")[::2] for argument in sys.argv[1:] if argument.startswith("--"))
+PORT = int(sys.argv[sys.argv.index("--port") + 1])
+NAME = ARGUMENTS["--served-model-name"]
+MISCHIEF = ARGUMENTS.get("--fake", "")
+
+
+class Scores:
+    """The log-probability of each token of a prompt, by Transformers, as vLLM echoes it."""
+
+    def __init__(self) -> None:
+        self.adapters: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def of(self, name: str, ids: list[int]) -> list[float | None]:
+        import peft
+        import torch
+        import transformers
+
+        with self._lock, torch.inference_mode():
+            network: Any = transformers.AutoModelForCausalLM.from_pretrained(ARGUMENTS["--model"], dtype=torch.float32)
+            if name in self.adapters and MISCHIEF != "deaf":
+                network = peft.PeftModel.from_pretrained(network, self.adapters[name])
+            logits = network.eval()(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            return [None, *(float(logits[at - 1, ids[at]]) for at in range(1, len(ids)))]
+
+
+scores = Scores()
+
+
+def act(seen: Seen) -> Act | None:
+    """What vLLM does and :class:`Fake` does not."""
+    if seen.path == "/health":
+        return Act(200, "")
+    if seen.path.startswith("/v1") and seen.headers.get("authorization") != f"Bearer {os.environ['VLLM_API_KEY']}":
+        return Act(401, {"error": "Unauthorized"})
+    if MISCHIEF == "dies-of-a-chat" and "chat" in seen.path:
+        print("RuntimeError: the worker has had enough", file=sys.stderr, flush=True)
+        os._exit(3)
+    name = seen.body.get("lora_name", "")
+    if seen.path.endswith("/load_lora_adapter"):
+        if MISCHIEF == "refuses" or "--enable-lora" not in ARGUMENTS:
+            return Act(400, {"error": {"message": "vLLM does not yet support DoRA.", "code": 400}})
+        scores.adapters[name] = seen.body["lora_path"]
+        return Act(200, f"Success: LoRA adapter '{name}' added successfully.")
+    if seen.path.endswith("/unload_lora_adapter"):
+        del scores.adapters[name]
+        return Act(200, f"Success: LoRA adapter '{name}' removed successfully.")
+    if seen.path.endswith("/models"):
+        rows = [{"id": model, "object": "model", "owned_by": "vllm"} for model in (NAME, *scores.adapters)]
+        return Act(200, {"object": "list", "data": [{**row, "max_model_len": 4096} for row in rows]})
+    if seen.body.get("model") not in (NAME, *scores.adapters):
+        return Act(404, {"error": {"message": f"The model {seen.body.get('model')} does not exist.", "code": 404}})
+    if seen.body.get("echo"):
+        values = scores.of(seen.body["model"], seen.body["prompt"])
+        return Act(200, {"choices": [{"index": 0, "text": "", "logprobs": {"token_logprobs": values}}], "usage": {}})
+    return None
+
+
+def main() -> None:
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    if "--fake-tells" in ARGUMENTS:
+        told = {"pids": [os.getpid(), helper.pid], "argv": sys.argv, "environment": dict(os.environ), "path": sys.path}
+        file = Path(ARGUMENTS["--fake-tells"])
+        file.with_suffix(".tmp").write_text(json.dumps(told))
+        file.with_suffix(".tmp").replace(file)
+    print("INFO starting", flush=True)
+    if MISCHIEF == "dies":
+        print(f"(EngineCore) ERROR ValueError: no room for {os.environ['VLLM_API_KEY']}", file=sys.stderr, flush=True)
+        print("RuntimeError: operator torchvision::nms does not exist", file=sys.stderr, flush=True)
+        print("nanobind: leaked 4 instances!", file=sys.stderr, flush=True)
+        sys.exit(1)
+    if MISCHIEF == "never-ready":
+        time.sleep(600)
+    if MISCHIEF == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def answer(body: dict[str, Any], number: int) -> str:
+        return f"{body['model']} says {number}"
+
+    with Fake(act, answer=answer, port=PORT, tokenizes=True):
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
