@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doctor_kit import checks
-from test_data import row, written
+from test_doctor_data import row, written
 
 from porism.doctor import Status
 from porism.errors import RecipeError
