@@ -20,7 +20,7 @@ LABELS = [page.relative_to(ROOT).as_posix() for page in PAGES]
 PAGE_OF = {verb: ROOT / "docs" / ("evaluate.md" if verb == "compare" else f"{verb}.md") for verb in pipeline.VERBS}
 
 BLOCK = re.compile(
-    r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?P<skip><!-- not run: [^\n]+ -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

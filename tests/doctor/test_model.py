@@ -181,6 +181,7 @@ def refusing(condition: str, why: str) -> str:
             refusing("messages | length > 2", "one turn"),
             "prefix failed: a conversation of several turns is refused: .*one turn",
         ),
+        (refusing("messages | length > 1", "questions only"), "EOS failed: an answer is refused: .*questions only"),
         (
             "{{ messages[0]['content'] }}: " + LOOP.replace("in messages", "in messages[1:]") + ASKS,
             "system ok: accepted$",

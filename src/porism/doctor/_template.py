@@ -38,7 +38,10 @@ def checks(tokenizer: PreTrainedTokenizerBase, config: Any, generation: Any) -> 
     yield _present(tokenizer)
     yield from _prefixes(tokenizer)
     yield _system(tokenizer)
-    yield _end(tokenizer, config, generation)
+    try:
+        yield _end(tokenizer, config, generation)
+    except ModelError as error:
+        yield _check("EOS", f"an answer is refused: {error}", failed=True)
     yield _pad(tokenizer)
     yield _begin(tokenizer)
 
