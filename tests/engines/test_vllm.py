@@ -71,15 +71,11 @@ def test_two_servers_have_two_keys(start: Start, tmp_path: Path) -> None:
     ("mischief", "seconds", "said"), [("dies", 60.0, "exit code 1"), ("never-ready", 1.5, "1.5 s")]
 )
 def test_a_server_that_does_not_come_up_is_told_and_cleared_away(
-    start: Start, tmp_path: Path, mischief: str, seconds: float, said: str
+    start: Start, tmp_path: Path, tiny_model: Path, *, mischief: str, seconds: float, said: str
 ) -> None:
     log = tmp_path / "my.log"
     with pytest.raises(ModelError, match=said) as caught:
-        start(
-            server_args=[f"--fake-tells={tmp_path / 'told.json'}", f"--fake={mischief}"],
-            start_timeout=seconds,
-            log=str(log),
-        )
+        start(tiny_model, f"--fake={mischief}", start_timeout=seconds, log=str(log))
     message = str(caught.value)
     assert str(log) in message
     assert told(tmp_path)["environment"]["VLLM_API_KEY"] not in message
@@ -93,18 +89,18 @@ def test_a_server_that_does_not_come_up_is_told_and_cleared_away(
     assert log.exists()
 
 
-def test_a_server_that_dies_at_work_is_told(start: Start, tmp_path: Path) -> None:
-    engine = start(server_args=[f"--fake-tells={tmp_path / 'told.json'}", "--fake=dies-of-a-chat"])
+def test_a_server_that_dies_at_work_is_told(start: Start, tmp_path: Path, tiny_model: Path) -> None:
+    engine = start(tiny_model, "--fake=dies-of-a-chat")
     with pytest.raises(ModelError, match=r"vLLM died with exit code 3(?s:.*)the worker has had enough"):
         engine.generate([chat()])
     wait_for(lambda: gone(told(tmp_path)["pids"]))  # its helper, too
 
 
 def test_a_server_that_does_not_want_to_end_is_killed(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_serving, "_GRACE", 0.5)
-    start(server_args=[f"--fake-tells={tmp_path / 'told.json'}", "--fake=stubborn"]).close()
+    start(tiny_model, "--fake=stubborn").close()
     assert gone(told(tmp_path)["pids"])
 
 

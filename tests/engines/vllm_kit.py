@@ -28,14 +28,15 @@ def fake_python(folder: Path) -> str:
     return str(script)
 
 
-def starting(folder: Path, model: Path) -> Iterator[Start]:
+def starting(folder: Path, model: Path, *always: str) -> Iterator[Start]:
     """Starts engines with the fake, and closes them at the end."""
     engines = []
 
     def started(name: object = model, *args: str, **settings: Any) -> vllm.Vllm:
-        told = ["--fake-tells=" + str(folder / "told.json"), *args]
-        settings = {"dtype": "float32", "python": fake_python(folder), "server_args": told, **settings}
-        engines.append(vllm.start(str(name), **settings))
+        (folder / "told.json").unlink(missing_ok=True)
+        every = [f"--fake-tells={folder / 'told.json'}", *always, *args]
+        settings = {"dtype": "float32", "python": fake_python(folder), **settings}
+        engines.append(vllm.start(str(name), server_args=every, **settings))
         return engines[-1]
 
     yield started
@@ -85,3 +86,23 @@ def lora(model: Path, folder: Path, scale: float, rank: int = 2) -> Any:
     network.peft_config["default"].base_model_name_or_path = str(model)
     network.save_pretrained(folder)
     return network.eval()
+
+
+def scores(model: Path, networks: dict[str, Any], file: Path) -> None:
+    """Write what the base ("") and each adapter (by its folder) say of the probe's texts, for the fake to repeat."""
+    import torch
+
+    from porism.engines._probe import TEXTS
+    from porism.models.load import load
+
+    loaded = load(str(model))
+    table: dict[str, dict[str, list[float | None]]] = {}
+    for name, network in {"": loaded.model, **networks}.items():
+        table[name] = {}
+        for prompt, completion in TEXTS:
+            ids = loaded.tokenizer(prompt)["input_ids"] + loaded.tokenizer(completion)["input_ids"]
+            with torch.inference_mode():
+                logits = network(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            told = [float(logits[at - 1, ids[at]]) for at in range(1, len(ids))]
+            table[name][" ".join(map(str, ids))] = [None, *told]
+    file.write_text(json.dumps(table))

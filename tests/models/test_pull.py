@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hub_server import COMMIT, Cdn, Hub, Server, files_of
 
+from porism import pipeline
 from porism.errors import ModelError, StorageError
 from porism.models import _site, names, pull, remote
 from porism.models.load import fingerprint, load
@@ -82,6 +83,14 @@ def test_names_that_were_not_pulled_say_how_to(model: dict[str, bytes], monkeypa
         pull.pull("org/other")
 
 
+def test_a_recipe_says_before_its_first_stage_what_to_pull(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    stages = ["- problems: procedural", "  tasks: {gcd: {count: 1}}", "- solve: direct"]
+    file.write_text("\n".join(["name: r", "model: org/tiny", "stages:", *stages, ""]))
+    with pytest.raises(ModelError, match="porism pull org/tiny"):
+        pipeline.dry_run(file)
+
+
 @pytest.mark.parametrize(
     "name",
     ["hf:", "hf:x", "hf:../x", "modelscope:a/b/c", "hf:a/..", "org/x@../../y", "org/x@a b", "hf:a--b/c", "a\nb/c"],
@@ -111,6 +120,9 @@ def test_a_branch_moves_and_a_commit_does_not(model: dict[str, bytes]) -> None:
     assert pull.locate("org/tiny") == second != first
     assert pull.locate(f"org/tiny@{COMMIT}") == first
     assert pull.pull("org/tiny", endpoint=hub.url) == second, "the hub is gone, and what is here is used"
+    with Hub(model, commits={"main": "9" * 40}) as hub, pytest.raises(ModelError, match="no model 'org/tiny' on"):
+        pull.pull("org/tiny", endpoint=hub.url)
+    assert pull.locate("org/tiny") == second, "a pull that failed changes nothing"
 
 
 def test_a_cut_connection_is_gone_on_with(model: dict[str, bytes]) -> None:

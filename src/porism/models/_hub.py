@@ -171,7 +171,8 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
         seen = f"{_whose()} may not see it" if token else "needs a token (HF_TOKEN)"
         return ModelError(f"no model {remote.repo!r} on {server.host}, or it is private and {seen}. Check the name.")
     if refused.status == 403:
-        return ModelError(f"{server.host} forbids access to {remote}{_said(said)}. Check what {_whose()} may read.")
+        check = f"what {_whose()} may read" if token else "whether it needs a token (HF_TOKEN)"
+        return ModelError(f"{server.host} forbids access to {remote}{_said(said)}. Check {check}.")
     if refused.status == 429:
         return ModelError(
             f"{server.host} gets too many requests from here. Try again later, or with a token (HF_TOKEN)."
@@ -180,4 +181,4 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
 
 
 def _said(message: str) -> str:
-    return f" ({message[:200]})" if message else ""
+    return f" ({message})" if message else ""

@@ -184,7 +184,7 @@ class Site:
                 raise error
             asked = error.headers.get("retry-after", "")
         elif isinstance(error, httpx2.UnsupportedProtocol | httpx2.TooManyRedirects) or tries >= len(PAUSES):
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = printable(str(error)) or type(error).__name__
             raise Unreachable(
                 f"cannot fetch from {self.host}: {reason}. Check the network, or name a mirror with --endpoint. What "
                 "has arrived is kept: the same command goes on from there."

@@ -78,7 +78,7 @@ def export(
         for source in (folder, begun.folder):
             _keep(source, scratch)
         if gguf:
-            file = to_gguf.convert(scratch, scratch / f"model-{gguf}.gguf", gguf, converter)
+            file = to_gguf.convert(scratch, scratch / f"model-{gguf}.gguf", gguf, converter, name=target.name)
             steps.append(f"`{file.name}` holds the same model as GGUF.")
         card.write(
             scratch,

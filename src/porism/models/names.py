@@ -104,10 +104,8 @@ def pinned(model: str) -> tuple[str, str]:
     if remote is None:
         folder = Path(model).expanduser()
         return (str(folder.resolve()) if folder.is_dir() else model), ""
-    folder_of_commit = cached(remote)
-    return str(
-        remote._replace(revision=_DEFAULT_REVISION[remote.hub])
-    ), folder_of_commit.name if folder_of_commit else ""
+    fetched = cached(remote)
+    return str(remote._replace(revision=_DEFAULT_REVISION[remote.hub])), fetched.name if fetched else ""
 
 
 def _revisions(remote: Remote) -> dict[str, str]:

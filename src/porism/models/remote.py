@@ -69,17 +69,18 @@ def fetch(remote: Remote, endpoint: str = "", hosts: Sequence[str] = ()) -> Path
     hub, place = _HUBS[remote.hub], names.place(remote)
     with store.lock(place / ".lock", wait=True), hub.site(endpoint, hosts) as server:
         try:
-            listing = hub.listing(server, remote)
+            try:
+                listing = hub.listing(server, remote)
+            except Unreachable as error:
+                if known is None:
+                    raise
+                console.notice(f"{error} Until then there is what was fetched before: {known.name[:12]}.")
+                return known
             folder = place / listing.commit
             if not (folder / "porism.json").is_file():
                 _fill(server, remote, listing, folder)
         except Refused as refused:
             raise hub.refusal(server, remote, refused) from None
-        except Unreachable as error:
-            if known is None:
-                raise
-            console.notice(f"{error} Using what was fetched before: {known.name[:12]}.")
-            return known
         names.remember(remote, listing.commit)
         return folder
 

@@ -45,7 +45,7 @@ class _Tensor(NamedTuple):
     """How many heads its rows belong to, for what is stored in llama.cpp's order; else 0."""
 
 
-def convert(folder: Path, target: Path, kind: Kind = "f16", converter: str = "") -> Path:
+def convert(folder: Path, target: Path, kind: Kind = "f16", converter: str = "", *, name: str = "") -> Path:
     """Write a plain model (no adapter) as GGUF.
 
     Args:
@@ -53,26 +53,27 @@ def convert(folder: Path, target: Path, kind: Kind = "f16", converter: str = "")
         target: the file to write; it appears whole or not at all.
         kind: of the matrices; vectors stay float32, as do matrices whose rows do not fill the blocks of ``q8_0``.
         converter: llama.cpp's converter, to use it whatever the model is.
+        name: what the model is called in the file; the folder's name if empty.
 
     Raises:
         ModelError: the model is of another kind and there is no converter, or it fails.
     """
     if kind not in KINDS:
         raise ModelError(f"gguf: expected {', '.join(KINDS)}, got {kind!r}. Other types: llama.cpp's llama-quantize.")
-    scratch = target.with_name(f".{target.name}.tmp")
+    scratch, name = target.with_name(f".{target.name}.tmp"), name or folder.name
     try:
         if converter:
-            _run(_found(converter), folder, scratch, kind)
+            _run(_found(converter), folder, scratch, kind, name)
         else:
             config = store.load_json(folder / "config.json")
             obstacle = _obstacle(config, folder)
             if not obstacle:
-                _write(folder, scratch, kind, config)
+                _write(folder, scratch, kind, config, name)
             else:
-                found = next((place for name in _CONVERTERS if (place := shutil.which(name))), "")
+                found = next(filter(None, map(shutil.which, _CONVERTERS)), "")
                 if not found:
                     raise ModelError(f"GGUF: Porism itself writes Llama models, and {obstacle}. {_INSTALL}")
-                _run([found], folder, scratch, kind)
+                _run([found], folder, scratch, kind, name)
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
@@ -125,12 +126,12 @@ def _pre_tokenizer(folder: Path) -> str:
     return ""
 
 
-def _write(folder: Path, target: Path, kind: Kind, config: dict[str, Any]) -> None:
+def _write(folder: Path, target: Path, kind: Kind, config: dict[str, Any], name: str) -> None:
     """Write the file with the ``gguf`` package, one tensor at a time."""
     import gguf
 
     writer = gguf.GGUFWriter(target, "llama")
-    _describe(writer, kind, config, folder)
+    _describe(writer, kind, config, name)
     _add_tokens(writer, config, _tokenizer(folder), folder)
     weights = _Weights(folder)
     tensors = list(_tensors(weights, config))
@@ -152,7 +153,7 @@ def _write(folder: Path, target: Path, kind: Kind, config: dict[str, Any]) -> No
     writer.close()
 
 
-def _describe(writer: Any, kind: Kind, config: dict[str, Any], folder: Path) -> None:
+def _describe(writer: Any, kind: Kind, config: dict[str, Any], name: str) -> None:
     """The model's name and shape."""
     import gguf
 
@@ -160,7 +161,7 @@ def _describe(writer: Any, kind: Kind, config: dict[str, Any], folder: Path) -> 
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
     rope = config.get("rope_parameters") or config
     writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(folder.name)
+    writer.add_name(name)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
@@ -252,7 +253,7 @@ def _tensors(weights: _Weights, config: dict[str, Any]) -> Iterator[_Tensor]:
         yield _Tensor(name, source, heads[turned[1]] if turned else 0)
 
 
-def _in_order(name: str) -> list[int | str]:
+def _in_order(name: str) -> list[str]:
     return [f"{int(part):06}" if part.isdecimal() else part for part in name.split(".")]
 
 
@@ -283,13 +284,14 @@ def _found(converter: str) -> list[str]:
     return [sys.executable, found] if found.endswith(".py") else [found]
 
 
-def _run(command: list[str], folder: Path, target: Path, kind: Kind) -> None:
+def _run(command: list[str], folder: Path, target: Path, kind: Kind, name: str) -> None:
     """Let llama.cpp's converter write the file.
 
     Raises:
         ModelError: it fails.
     """
-    full = [*command, str(folder.resolve()), "--outfile", str(target.resolve()), "--outtype", kind]
+    places = [str(folder.resolve()), "--outfile", str(target.resolve())]
+    full = [*command, *places, "--outtype", kind, f"--model-name={name}"]
     try:
         done = subprocess.run(full, check=False, capture_output=True, text=True)
     except OSError as error:
