@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from porism import doctor
+from porism.records import Message
 
 
 def copied(model: Path, to: Path, **templates: str) -> Path:
@@ -42,3 +43,17 @@ def bad(found: dict[str, doctor.Check]) -> dict[str, str]:
         for name, one in found.items()
         if one.status != doctor.Status.OK and one.group not in ("environment", "network", "memory")
     }
+
+
+def row(question: str = "1 + 1?", answer: str = "#### 2") -> dict[str, Any]:
+    """A training row."""
+    return {
+        "prompt": [Message(role="user", content=question)],
+        "completion": [Message(role="assistant", content=answer)],
+    }
+
+
+def written(path: Path, *rows: Any) -> Path:
+    """A file of rows."""
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return path

@@ -1,26 +1,13 @@
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_kit import bad, checks, copied, previews
+from doctor_kit import bad, checks, copied, previews, row, written
 
 from conftest import CHAT, attempt, problem
 from porism.doctor import Status
-from porism.records import Message, to_row
 from porism.records import Status as Verdict
-
-
-def row(question: str = "1 + 1?", answer: str = "#### 2") -> dict[str, Any]:
-    return {
-        "prompt": [Message(role="user", content=question)],
-        "completion": [Message(role="assistant", content=answer)],
-    }
-
-
-def written(path: Path, *rows: Any) -> Path:
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    return path
+from porism.records import to_row
 
 
 @pytest.fixture

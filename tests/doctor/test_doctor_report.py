@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import rich.console
-from doctor_kit import copied
-from test_doctor_data import row, written
+from doctor_kit import copied, row, written
 
 from porism import doctor
 from porism.doctor import Check, Options, Piece, Preview, Status

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from doctor_kit import checks
-from test_doctor_data import row, written
+from doctor_kit import checks, row, written
 
 from porism.doctor import Status
 from porism.errors import RecipeError
