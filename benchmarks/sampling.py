@@ -6,8 +6,8 @@ python benchmarks/sampling.py --small          # a few tokens, to standard outpu
 Three workloads: 64 GSM-Symbolic prompts × 8 samples × 128 new tokens, 256 prompts × 1, and one prompt alone. Every side
 gets the same token ids, draws at temperature 1 from the whole vocabulary, and makes exactly 128 tokens a sample (no end
 token). Each side runs in its best setting: ``generate`` is swept over dtype and batch size, vLLM over dtype, on a part
-of the work first. Then the sides take turns. Where ``generate`` takes minutes, each of its rounds is another part of
-the prompts, and together they are the whole.
+of the work first. Then the sides take turns, each round on another part of the prompts: halves for Porism and vLLM, so
+that their batches are full, and sixths for ``generate``, whose batches are smaller and which takes minutes for one.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def sweep(models: dict[str, Loaded], work: Work, rows: Sequence[int]) -> dict[st
             first = found.get(f"{dtype}, {rows[0]} rows")
             if first and 2 * first["tokens_per_second"] < max(each["tokens_per_second"] for each in found.values()):
                 break
-            few = replace(work, prompts=work.prompts[: max(1, size // work.n)], tokens=min(work.tokens, 48))
+            few = replace(work, prompts=work.prompts[: max(1, size // work.n)], tokens=min(work.tokens, 32))
             found[f"{dtype}, {size} rows"] = {
                 "dtype": dtype,
                 "rows": size,
@@ -285,18 +285,19 @@ def measure(python: str | None, count: int, tokens: int, *, small: bool) -> dict
     alone = Work(drawn[:1], 1, counts[2])
     for side in (ours, generate_side(models["float32"], 4)):
         rate(side, Work(drawn[:2], 1, 4))
-    rounds = 1 if small else 4
-    swept = sweep(models, main_work, [4] if small else [32, 64, 128, 256])
+    rounds = 1 if small else 3
+    swept = sweep(models, main_work, [4] if small else [64, 128, 256])
     best = max(swept.values(), key=lambda found: found["tokens_per_second"])
-    sides = {"porism": (ours, 1), "generate": (generate_side(models[best["dtype"]], best["rows"]), rounds)}
+    halves, sixths = (1, 1) if small else (2, 6)
+    sides = {"porism": (ours, halves), "generate": (generate_side(models[best["dtype"]], best["rows"]), sixths)}
     result: dict[str, Any] = {"generate_sweep": swept}
     with contextlib.ExitStack() as stack:
         if python:
             result["vllm_sweep"], vllm = best_vllm(stack, python, dtypes, main_work)
-            sides["vllm"] = (vllm, 1)
+            sides["vllm"] = (vllm, halves)
         result["tokens_per_second"] = {
             (name := f"{count} prompts × {counts[1]} × {tokens}"): turns(sides, main_work, rounds),
-            f"{4 * count} prompts × 1 × {tokens}": turns(sides, wide, 1 if small else 3),
+            f"{4 * count} prompts × 1 × {tokens}": turns(sides, wide, 1 if small else 2),
             f"1 prompt × 1 × {tokens}": turns({name: (side, 1) for name, (side, _) in sides.items()}, alone, rounds),
         }
         few = replace(main_work, prompts=main_work.prompts[:8], tokens=min(64, counts[2]))
@@ -321,10 +322,11 @@ def best_vllm(
     """Start vLLM in each dtype, try it on a part of the work, and keep the faster."""
     swept = {}
     for dtype in dtypes:
+        few = replace(work.part(1, 4), tokens=min(work.tokens, 48))
         with vllm_side(python, dtype) as (side, started):
-            rate(side, work.part(0, 8))
+            rate(side, replace(few, tokens=4))
             swept[dtype] = {
-                "tokens_per_second": round(rate(side, work.part(1, 4)), 1),
+                "tokens_per_second": round(rate(side, few), 1),
                 "seconds_to_start": round(started, 1),
             }
     chosen = max(swept, key=lambda dtype: swept[dtype]["tokens_per_second"])

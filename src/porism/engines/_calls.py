@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = ["FATAL", "CallFailed", "Caller", "Collector", "EventLoop", "Policy"]
+__all__ = ["FATAL", "CallFailed", "Caller", "Collector", "EventLoop", "Policy", "client_library"]
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ class Caller:
     """
 
     def __init__(self, base_url: str, key: str, key_env: str, policy: Policy, *, direct: bool = False) -> None:
-        self._openai = _client_library()
+        self._openai = client_library()
         self._key, self._key_env, self._policy, self._base_url = key, key_env, policy, base_url
         self._headers: Mapping[str, Any] = {} if key else {"Authorization": self._openai.Omit()}
         self._client = self._openai.AsyncOpenAI(
@@ -317,11 +317,16 @@ def _model_names(listed: Any) -> list[str]:
     return [str(row["id"]) for row in rows or [] if isinstance(row, dict) and "id" in row]
 
 
-def _client_library() -> Any:
+def client_library(engine: str = "openai") -> Any:
+    """The ``openai`` package.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
         import openai
     except ImportError:
-        raise MissingExtra("openai", "'porism[openai]'", "The engine 'openai'") from None
+        raise MissingExtra("openai", "'porism[openai]'", f"The engine {engine!r}") from None
     return openai
 
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 
 from porism import console
 from porism.engines import OnText, Reply, Request, _command, _probe, _serving, _wire, openai
-from porism.engines._calls import Caller, Policy
+from porism.engines._calls import Caller, Policy, client_library
 from porism.engines._command import Options, allowed
 from porism.engines._ledger import Ledger
 from porism.engines._probe import Agreement
@@ -53,17 +53,20 @@ class Vllm:
         self._found, self._options = found, options
         self._log = _log_file(options.log)
         self._loads = 0
-        self.weights = 0
-        """Version of the weights: how often they were changed since the start."""
         self._boot(weights)
         if weights.adapter is not None:
             try:
-                self._use(weights, None, ())
+                self._use(weights, None, (), version=0)
             except BaseException:
                 self.close()
                 raise
         self.model = fingerprint(str(weights.folder), base=self._base_hash)
         """Fingerprint of the weights that answer."""
+
+    @property
+    def weights(self) -> int:
+        """Version of the weights that answer: how often they were changed since the start."""
+        return self._current[1]
 
     def swap(
         self, model: str | Path, *, network: PreTrainedModel | None = None, logprobs: Sequence[Sequence[float]] = ()
@@ -85,19 +88,18 @@ class Vllm:
             ModelError: the server does not take the weights, or says something else than the model. It goes on with
                 the old ones; where it had to be started again, it is closed.
         """
-        weights = weights_of(str(model))
+        weights, version = weights_of(str(model)), self.weights + 1
         again = not self._fits(weights)
         if again:
             self._end()
             self._boot(weights)
         try:
-            agreement = self._use(weights, network, logprobs)
+            agreement = self._use(weights, network, logprobs, version=version)
         except BaseException:
             if again:
                 self.close()
             raise
         self.model = fingerprint(str(weights.folder), base=self._base_hash)
-        self.weights += 1
         return agreement
 
     def generate(
@@ -108,7 +110,7 @@ class Vllm:
         Raises:
             ModelError: the server has died; with the end of its log.
         """
-        engine, version = self._engine, self.weights
+        engine, version = self._current
         try:
             replies = engine.generate(requests, on_text=on_text, cancel=cancel)
         except ModelError:
@@ -123,7 +125,7 @@ class Vllm:
             ModelError: the server has died, or a call failed for good.
         """
         try:
-            return self._engine.score(pairs)
+            return self._current[0].score(pairs)
         except ModelError:
             self._refuse_dead()
             raise
@@ -173,8 +175,10 @@ class Vllm:
         policy = _POLICY._replace(concurrency=self._options.concurrency)
         caller = Caller(base_url, key, "VLLM_API_KEY", policy, direct=True)
         server = _wire.Server(weights.base.name, vllm=True)
-        self._engine = openai.connected(caller, server, Ledger(), base_url=base_url, tokenizer=str(weights.tokenizer))
-        self._connection = self._engine
+        tokenizer = str(weights.tokenizer)
+        self._connection = openai.connected(caller, server, Ledger(), base_url=base_url, tokenizer=tokenizer)
+        self._current = self._connection, 0
+        """Who answers, and the version of the weights: one thing, so that no reply tells another one's."""
         self._serves: list[str] = []
 
     def _end(self) -> None:
@@ -199,7 +203,12 @@ class Vllm:
         return weights.adapter is not None and known and weights.rank <= self._rank
 
     def _use(
-        self, weights: Weights, network: PreTrainedModel | None, logprobs: Sequence[Sequence[float]]
+        self,
+        weights: Weights,
+        network: PreTrainedModel | None,
+        logprobs: Sequence[Sequence[float]],
+        *,
+        version: int,
     ) -> Agreement | None:
         """Answer with these weights, if they can be loaded and the probe agrees."""
         name = weights.base.name
@@ -216,7 +225,7 @@ class Vllm:
         for old in self._serves[:-1]:  # the last one may still be at work on requests
             self._unload(old)
         self._serves = [*self._serves[-1:], name]
-        self._engine = engine
+        self._current = engine, version
         return agreement
 
     def _load(self, adapter: Path, name: str) -> None:
@@ -301,7 +310,7 @@ def start(
     """An engine on a vLLM server that is started for it and ends with it.
 
     Raises:
-        MissingExtra: the interpreter has no vLLM.
+        MissingExtra: the interpreter has no vLLM, or this one has no ``openai``.
         ModelError: the model is unknown or unsafe, the server does not come up, or the adapter fails the probe.
         RecipeError: no such interpreter, or an adapter of another model.
     """
@@ -320,4 +329,5 @@ def start(
         probe=probe,
         tolerance=tolerance,
     )
+    client_library("vllm")  # found missing before the server has started
     return Vllm(_command.look(python), options, weights_of(model, adapter))
