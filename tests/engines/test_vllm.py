@@ -157,7 +157,22 @@ def test_a_file_called_vllm_in_the_current_folder_is_not_vllm(tmp_path: Path, mo
         _command.look(sys.executable)
 
 
-@pytest.mark.parametrize("argument", ["--api-key=x", "--api_key", "--port=1", "--model=other", "--trust-remote-code"])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--api-key=x",
+        "--api_key",
+        "--api-ke=x",
+        "--hos=0.0.0.0",
+        "--port=1",
+        "--model=other",
+        "--trust-remote-code",
+        "--trust-remote",
+        "--middleware=mine.py",
+        "--worker-cls=x.Y",
+        "--config",
+    ],
+)
 def test_arguments_that_are_not_the_users_are_refused(tiny_model: Path, argument: str) -> None:
     with pytest.raises(RecipeError, match="server_args: "):
         vllm.start(str(tiny_model), server_args=["--enforce-eager", argument])

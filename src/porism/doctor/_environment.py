@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from porism import __version__
 from porism.doctor._checks import Check, Status
 from porism.models import memory
-from porism.models.machine import choose_dtype, choose_threads
+from porism.models.machine import choose_dtype, choose_threads, processors
 from porism.models.names import home
 
 __all__ = ["TESTED", "checks", "host"]
@@ -125,7 +125,7 @@ def _extras() -> Check:
 def _processor() -> Iterator[Check]:
     import torch
 
-    all_of_them = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    all_of_them = processors()
     with contextlib.redirect_stderr(io.StringIO()):  # it says there what the line below says
         threads = choose_threads()
     crowded = threads < all_of_them

@@ -17,8 +17,21 @@ from porism.models.machine import choose_dtype
 
 __all__ = ["Found", "Options", "allowed", "arguments", "environment", "look"]
 
+_DASHES = 2
 _SLOTS = 3
 """Adapters that the server holds: one that still answers, the one in use, and one that is being probed."""
+_CODE = (
+    "--trust-remote-code",
+    "--middleware",
+    "--worker-cls",
+    "--worker-extension-cls",
+    "--tool-parser-plugin",
+    "--reasoning-parser-plugin",
+    "--logits-processors",
+    "--scheduler-cls",
+    "--config",
+)
+"""Arguments by which code of somebody else would run in the server, or which read arguments from a file."""
 _OURS = ("--model", "--tokenizer", "--served-model-name", "--host", "--port", "--uds", "--api-key", "--ssl-keyfile")
 """Arguments that this engine sets itself, or that would put the key on the command line."""
 _QUESTION = """
@@ -149,17 +162,20 @@ def arguments(found: Found, options: Options, weights: Weights, rank: int) -> li
 
 
 def allowed(arguments: list[str]) -> list[str]:
-    """Refuse arguments that this engine sets itself, without showing them.
+    """Refuse arguments that this engine sets itself, or that run code, without showing their values.
+
+    vLLM takes any beginning of a name that is unambiguous for the name, so beginnings are refused as well.
 
     Raises:
         RecipeError: one of them.
     """
     for argument in arguments:
         name = argument.partition("=")[0].replace("_", "-")
-        if name in _OURS:
-            raise RecipeError(f"server_args: {name} is set by Porism. Leave it out, its value too.")
-        if name == "--trust-remote-code":
+        if any(own.startswith(name) for own in _OURS) and len(name) > _DASHES:
+            raise RecipeError(f"server_args: {name} is, or is short for, what Porism sets. Leave it out, its value too.")
+        if any(each.startswith(name) for each in _CODE) and len(name) > _DASHES:
             raise RecipeError(
-                "server_args: Porism runs no code that comes with a model. Leave --trust-remote-code out."
+                f"server_args: {name} is, or is short for, an argument that runs code of others in the server or reads "
+                "a file of arguments, which Porism does not do. Leave it out."
             )
     return arguments

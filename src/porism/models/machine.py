@@ -11,7 +11,7 @@ from typing import Literal
 
 from porism import console
 
-__all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare"]
+__all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare", "processors"]
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -41,7 +41,7 @@ def choose_threads(wanted: int = 0) -> int:
     """
     if wanted:
         return wanted
-    there = _processors()
+    there = processors()
     idle = min(there, max(1, _idle(there)))
     if idle < there:
         console.notice(
@@ -50,7 +50,7 @@ def choose_threads(wanted: int = 0) -> int:
     return idle
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors that this process may run on, and that its control group pays for."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
