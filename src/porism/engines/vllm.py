@@ -148,7 +148,7 @@ class Vllm:
         """
         options, key = self._options, _serving.new_key()
         rank = max(options.max_lora_rank, weights.rank)
-        variables = _command.environment(self._found, key, lora=rank > 0, own_memory=options.gpu_memory > 0)
+        variables = _command.environment(self._found, key, options, lora=rank > 0)
         arguments = _command.arguments(self._found, options, weights, rank)
         build = f"vLLM {self._found.version}{' for CPUs' if self._found.cpu else ''}"
         console.notice(f"Starting {build} on {weights.base}; its log is {self._log}")
