@@ -3,11 +3,11 @@
 python benchmarks/sampling.py --vllm PYTHON    # → results/sampling.json; PYTHON: an environment that has vllm
 python benchmarks/sampling.py --small          # a few tokens, to standard output: does it still work?
 
-Three workloads: 64 GSM-Symbolic prompts × 8 samples × 128 new tokens, 256 prompts × 1 × 32, and one prompt alone. Every
-side gets the same token ids, draws at temperature 1 from the whole vocabulary, and makes exactly so many tokens a sample
+Three workloads: 64 GSM-Symbolic prompts × 8 samples × 128 new tokens, 256 prompts × 1 × 32, and one prompt alone. All
+sides get the same token ids, draw at temperature 1 from the whole vocabulary, and make exactly so many tokens a sample
 (no end token). Each side runs in its best setting: ``generate`` and vLLM are swept over dtype and batch size on a part
 of the work first; bfloat16 only where the processor multiplies it natively, since it is emulated elsewhere (29 against
-77 tokens/s with ``generate``). vLLM is bound to all cores: by itself it leaves one idle, and of two that costs it nearly
+77 tokens/s with ``generate``). vLLM is bound to all cores: by itself it leaves one idle, and of two that costs nearly
 half (59 against 105 tokens/s). Then the sides take turns, each round on another part of the prompts that fills a batch:
 256 rows for Porism, as many as were best for the others, which take minutes for one of them. The tokens of a greedy run
 in float32 are compared too.
