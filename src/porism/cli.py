@@ -512,6 +512,7 @@ def _doctor(
     against: Annotated[
         list[str] | None, typer.Option(help="A test set that the data must not overlap with; may stand several times.")
     ] = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Also run programs against the sandbox.")] = False,
     network: Annotated[bool, typer.Option("--network", help="Also ask the hosts that models come from.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -537,6 +538,7 @@ def _doctor(
         rows=rows,
         against=against or [],
         network=network,
+        sandbox=sandbox,
     )
     found = doctor.examine(model, data, options)
     if as_json:
