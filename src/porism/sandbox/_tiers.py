@@ -92,16 +92,16 @@ def bwrap() -> str:
 
 
 def _bubblewrap(arguments: list[str]) -> list[str]:
-    program = Path(bwrap())
+    program = Path(bwrap()).absolute()
     shown = [*_mounts(), (_HERE, _BOX)]
     if os.geteuid() != 0:
         return [str(program), *_walls(shown, arguments)]
     # Root's folders may be closed to others: they are shown to nobody by another path.
-    package = program.parents[2] if program.parent.name == "_bin" else None
-    folders = [*(source for source, _ in shown if isinstance(source, Path) and source.is_dir()), *([package] if package else [])]
+    package = program.parents[2] if program.parent.name == "_bin" else program.parent
+    folders = [*(source for source, _ in shown if isinstance(source, Path) and source.is_dir()), package]
     places = {folder: Path(PLACE, str(number)) for number, folder in enumerate(folders)}
     moved = [(places.get(source, source) if isinstance(source, Path) else source, target) for source, target in shown]
-    command = [str(places[package] / program.relative_to(package)) if package else str(program)]
+    command = [str(places[package] / program.relative_to(package))]
     descend = [_python(), "-S", "-E", str(_HERE.parent / "_descend.py"), str(_NOBODY), *map(str, folders), "--"]
     return [*descend, *command, *_walls(moved, arguments)]
 
