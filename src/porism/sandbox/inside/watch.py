@@ -51,9 +51,13 @@ class Watch:
         self._read = {descriptor: bytearray() for descriptor in outputs}
         self._began = time.monotonic()
         self._recent: collections.deque[float] = collections.deque(maxlen=round(1 / _TICK))
-        self._pidfd, self._control = os.pidfd_open(child), control.fileno()
+        self._control = control.fileno()
+        try:
+            self._pidfd = os.pidfd_open(child)
+        except OSError:  # a kernel that has none: the child is looked after with each tick
+            self._pidfd = -1
         self._poll = select.poll()
-        for descriptor in (self._pidfd, self._control, *outputs):
+        for descriptor in (*([self._pidfd] if self._pidfd >= 0 else []), self._control, *outputs):
             self._poll.register(descriptor, select.POLLIN)
         for descriptor in outputs:
             os.set_blocking(descriptor, False)
@@ -92,6 +96,8 @@ class Watch:
                     raise Gone("nobody asks any more")
                 if self._drain(descriptor):
                     return "output"
+            if self._pidfd < 0 and os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return ""
             limit = self._over()
             if limit:
                 return limit
@@ -118,6 +124,8 @@ class Watch:
         self._recent.append(used.seconds)
         if used.processes > 1 and used.memory > self._limits["memory"]:
             return "memory"
+        if used.processes > self._limits["processes"]:
+            return "processes"
         if used.seconds > self._limits["cpu"] + 1:
             return "cpu"
         if late:
