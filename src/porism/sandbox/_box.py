@@ -39,9 +39,13 @@ class Box:
         self.tier = tier
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.process = self._started(theirs)
-        self._wait_until_ready()
+        try:
+            with theirs:
+                self.process = self._started(theirs)
+            self._wait_until_ready()
+        except Refused:
+            self._control.close()
+            raise
 
     def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         command = launch(self.tier, theirs.fileno())
@@ -65,7 +69,6 @@ class Box:
             return
         self.process.kill()
         _, complaint = self.process.communicate()
-        self._control.close()
         why = " ".join(complaint.decode("utf-8", "replace").split())[-400:] or "it does not answer"
         raise Refused(f"sandbox: {self.tier} does not work on this machine ({why}). {_INSTEAD}")
 

@@ -82,8 +82,9 @@ class GvisorBox:
         command = [self._runsc, "--rootless", "--network=none", "--ignore-cgroups", f"--root={self._folder / 'state'}"]
         command += ["run", "-bundle", str(self._folder / role.decode()), name]
         ours, theirs = socket.socketpair()
-        others = [end.fileno() for end in ends] + [subprocess.DEVNULL] * (2 - len(ends))
-        with theirs:
+        unused, nobody = socket.socketpair()  # runsc changes the owner of what it is given: never a device
+        others = [end.fileno() for end in ends] + [unused.fileno()] * (2 - len(ends))
+        with theirs, unused, nobody:
             try:
                 process = subprocess.Popen(
                     command, stdin=theirs.fileno(), stdout=others[0], stderr=others[1], start_new_session=True

@@ -13,6 +13,7 @@ from pathlib import Path
 from porism.errors import RecipeError, nearest
 from porism.sandbox._descend import PLACE
 from porism.sandbox.inside import seccomp
+from porism.sandbox.inside.cage import DEVICES
 
 __all__ = [
     "AUTO",
@@ -41,7 +42,6 @@ TIERS = {
 _NOBODY = 65534
 """Who programs run as where Porism itself is run by root."""
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf")
-_DEVICES = ("null", "zero", "full", "random", "urandom")
 HERE = Path(__file__).parent / "inside"
 """What runs within, as it lies here and as it is seen there."""
 FLAGS = ("-s", "-P", "-B", "-X", "utf8")
@@ -127,7 +127,7 @@ def _walls(shown: list[tuple[Path | str, str]], arguments: list[str]) -> list[st
     command += ["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--setenv", "PYTHONHASHSEED", "0"]
     for source, target in shown:
         command += ["--symlink" if isinstance(source, str) else "--ro-bind", str(source), target]
-    for name in _DEVICES:
+    for name in DEVICES:
         command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     command += ["--dir", "/dev/shm", "--dir", "/tmp", "--proc", "/proc", "--remount-ro", "/", "--chdir", "/"]  # noqa: S108
     return [*command, "--", python(), *FLAGS, f"{BOX}/start.py", *arguments]

@@ -14,10 +14,13 @@ from typing import Any
 
 from porism.sandbox.inside import seccomp
 
-__all__ = ["Cage"]
+__all__ = ["DEVICES", "Cage"]
 
 _NEW_MOUNTS, _NEW_NAMES, _NEW_IPC, _NEW_USERS, _NEW_PROCESSES = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000
 _NOSUID, _NODEV, _NOEXEC, _READ_ONLY, _PRIVATE, _ALL_BELOW = 2, 4, 8, 1, 1 << 18, 1 << 14
+_AGAIN, _BIND = 1 << 5, 1 << 12
+DEVICES = ("null", "zero", "full", "random", "urandom")
+"""What there is under ``/dev``."""
 _USER = 1000
 """The user that a program is to itself; outside of its namespace it is nobody in particular."""
 _HIGHEST_CAPABILITY = 63
@@ -68,6 +71,10 @@ class Cage:
         self._do("mount", None, b"/", None, _PRIVATE | _ALL_BELOW, None)
         self._do("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
         processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for name in DEVICES:  # which can be used as before, and not be changed, whoever owns them
+            self._do(
+                "mount", None, f"/dev/{name}".encode(), None, _READ_ONLY | _NOSUID | _NOEXEC | _AGAIN | _BIND, None
+            )
         self._do("mount", b"none", b"/proc", b"tmpfs", _NOSUID | _NODEV | _NOEXEC | _READ_ONLY, b"size=4k,mode=555")
         room = f"size={megabytes}m,nr_inodes=4096,mode=700,uid={_USER},gid={_USER}".encode()
         self._do("mount", b"none", b"/tmp", b"tmpfs", _NOSUID | _NODEV, room)

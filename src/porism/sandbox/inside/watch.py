@@ -21,6 +21,8 @@ _TICKS_IN_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TAIL = 4000
 """Bytes of the standard error that are kept."""
+_NEARLY = 0.7
+"""Share of the limit of processor time that its use may seem to be when it is reached: the kernel counts twice."""
 _AT_WORK = 0.05
 """Share of a second's processor time above which a program that has no more time is taken to compute, not to wait."""
 
@@ -75,7 +77,8 @@ class Watch:
         for descriptor in self._outputs:
             limit = self._drain(descriptor) or limit
         seconds, code = used.ru_utime + used.ru_stime, os.waitstatus_to_exitcode(status)
-        if not limit and code in (-signal.SIGXCPU, -signal.SIGKILL) and seconds > self._limits["cpu"] - 0.1:
+        killed = code == -signal.SIGKILL and seconds > _NEARLY * self._limits["cpu"]  # it ignored the first signal
+        if not limit and (killed or code == -signal.SIGXCPU):
             limit = "cpu"
         out, err = (bytes(self._read[descriptor]) for descriptor in self._outputs) if self._outputs else (b"", b"")
         return {
