@@ -61,7 +61,8 @@ def cases(folder: Path, most: int | None) -> list[Case]:
         file = folder / f"{number}.py"
         file.write_text("\n".join([source, row["test_setup_code"], *row["test_list"]]))
         found.append(Case(attempt_at(problem, source), file))
-    return found[:: max(1, len(found) // most)] if most else found
+    step = len(found) // most | 1 if most else 1  # odd, so that changed ones are among them
+    return found[::step]
 
 
 def attempt_at(problem: Problem, source: str) -> Attempt:
@@ -147,6 +148,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--small", action="store_true", help="a few programs, printed, not stored")
+    parser.add_argument("--programs", type=int, default=None, help="so many of them")
     parser.add_argument("--note", default="", help="what is to be said of the conditions")
     arguments = parser.parse_args()
     if not (DATA / "mbpp.jsonl").is_file():
@@ -158,7 +160,9 @@ def main() -> None:
         sys.stdout.write(json.dumps({"command": "", "skipped": str(error)}) + "\n")
         return
     with tempfile.TemporaryDirectory() as folder:
-        result = compare(cases(Path(folder), 20 if arguments.small else None), 1 if arguments.small else ROUNDS)
+        result = compare(
+            cases(Path(folder), 20 if arguments.small else arguments.programs), 1 if arguments.small else ROUNDS
+        )
     command = "python benchmarks/sandbox.py" + (" --small" if arguments.small else "")
     noted = {"note": arguments.note} if arguments.note else {}
     said = subprocess.run([bwrap(), "--version"], capture_output=True, text=True, check=True).stdout.split()
