@@ -274,3 +274,31 @@ def test_limits_are_what_is_asked_for() -> None:
     )
     limits = sandbox.Limits(cpu_seconds=7, memory_mb=200, processes=9, folder_mb=3, files=50)
     assert json.loads(sandbox.run(source, limits=limits).out) == [7, 200 << 20, 9, 3 << 20, 50]
+
+
+def test_without_root() -> None:
+    """Where the tests are run by root: by the system's Python, for another user."""
+    python = Path("/usr/bin/python3")
+    if os.getuid() != 0:
+        pytest.skip("the tests are not run by root")
+    if not python.exists():
+        pytest.skip("there is no Python of the system's")
+    packages = [str(Path(sandbox.__file__).parents[2]), *(path for path in sys.path if path.endswith("site-packages"))]
+    code = (
+        "import os\nfrom porism import sandbox\n"
+        "print(os.getuid(), sandbox.run(\"import os; print(os.getuid(), os.path.exists('/home'))\"))"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(packages)},
+        user=65532,
+        group=65532,
+        extra_groups=[],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ImportError" in done.stderr or "ModuleNotFoundError" in done.stderr:
+        pytest.skip("the system's Python cannot read this checkout, or is too old")
+    assert done.stdout.startswith("65532 Ran(out='1000 False\\n'"), done.stderr
