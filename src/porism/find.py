@@ -25,6 +25,7 @@ _NOUNS = {
     "porism.graders": "grader",
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
+    "porism.tools": "tool",
     "porism.train": "training method",
 }
 

@@ -1,7 +1,7 @@
 """Problems from your own file: JSON Lines, or one JSON array of objects.
 
 Each object has a question and an answer, and may have a worked solution; name the keys if yours differ.
-An answer that ends in ``#### N`` is taken apart into solution and answer.
+An answer that ends in ``#### N`` is taken apart into solution and answer. With ``kind: code`` the answer is tests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import Field
 from porism import store
 from porism.errors import DataError
 from porism.problems import MissingData
+from porism.problems import _tests as code_tests
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -49,7 +50,18 @@ def load(
         )
         raise MissingData(f"{file}: {what}")
     for place, row in _objects(file):
-        asked, wanted = _text(row, question, place), _text(row, answer, place)
+        asked = _text(row, question, place)
+        if kind == "code":
+            yield Problem(
+                question=asked,
+                answer=_tests(row, answer, place),
+                solution=str(row.get(solution) or ""),
+                kind=kind,
+                source=file.stem,
+                group=str(row.get(group) or ""),
+            )
+            continue
+        wanted = _text(row, answer, place)
         worked, mark, final = wanted.rpartition("####")
         final = final.strip().replace(",", "") if mark else wanted.strip()
         if not final or final.casefold().lstrip("+-") in _NO_NUMBERS:
@@ -91,6 +103,13 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(item, dict):
             raise DataError(f"{file}, item {number}: expected an object, got {type(item).__name__}.")
         yield f"{file}, item {number}", item
+
+
+def _tests(row: dict[str, Any], key: str, place: str) -> str:
+    """The tests of a code problem, which are its answer."""
+    if key not in row:
+        raise DataError(f"{place}: expected tests under {key!r}. Keys in this row: {', '.join(row) or 'none'}.")
+    return code_tests.read_tests(row[key], place).text()
 
 
 def _text(row: dict[str, Any], key: str, place: str) -> str:
