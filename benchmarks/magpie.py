@@ -66,7 +66,7 @@ def porism_side(dtype: str, tokens: int) -> Side:
         began = time.perf_counter()
         drafts = writer.write([Turn(DOMAIN.conversation, TEMPERATURE, next(seeds)) for _ in range(rows)])
         for draft in drafts:
-            clean(draft.text, whole=draft.finish == "stop", system=DOMAIN.system, domain=DOMAIN, rules=Rules())
+            clean(draft.text, whole=draft.finish == "stop", domain=DOMAIN, rules=Rules())
         seconds = time.perf_counter() - began
         return Made(seconds, rows, sum(draft.tokens for draft in drafts), [draft.text for draft in drafts])
 
@@ -75,7 +75,7 @@ def porism_side(dtype: str, tokens: int) -> Side:
 
 @contextlib.contextmanager
 def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[int, int], Made]]:
-    """distilabel in its own process and environment: so many instructions, so many prompts at a time."""
+    """A process of distilabel, in its own environment: so many instructions, so many prompts at a time."""
     text = template_of("local", MODEL).pre_query(DOMAIN.conversation).text
     settings = {"model": str(locate(MODEL)), "dtype": dtype, "tokens": tokens, "pre_query": text, "threads": THREADS}
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -207,7 +207,8 @@ def main() -> None:
     rows, tokens, rounds = (4, 8, 1) if arguments.small else (arguments.rows, 128, 3)
     result = measure(arguments.distilabel, rows, tokens, rounds)
     if arguments.distilabel:
-        asked = "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('distilabel', 'transformers', 'torch')), sep=';')"
+        names = ("distilabel", "transformers", "torch")
+        asked = f"import importlib.metadata as m; print(*(f'{{n}} {{m.version(n)}}' for n in {names!r}), sep=';')"
         told = subprocess.run([arguments.distilabel, "-c", asked], capture_output=True, text=True, check=True).stdout
         parts = [each.split() for each in told.strip().split(";")]
         result["versions"] = {

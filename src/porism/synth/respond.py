@@ -1,7 +1,7 @@
 """Responses to instructions that are there: several candidates each, SFT rows and Align pairs.
 
-For problems with a reference answer the verdicts come from it, else from the candidates' agreement. The instructions may
-have been written by another model than the one that answers.
+For problems with a reference answer the verdicts come from it, else from the candidates' agreement. The instructions
+may have been written by another model than the one that answers.
 """
 
 from __future__ import annotations
