@@ -148,12 +148,19 @@ def _engines(settings: Settings, out: store.Output) -> Iterator[tuple[Engine, En
         writes = stack.enter_context(Staged(settings.engine, settings.model, settings, out))
         writer = kept(writes, settings, known.get("model", ""), wanted=settings.cache)
         if not _answers_apart(settings):
-            yield writer, writer
+            try:
+                yield writer, writer
+            finally:
+                writes.account()
             return
         options = _other_options(settings)
         name, model = settings.res_engine or settings.engine, settings.res_model or settings.model
         answers = stack.enter_context(Staged(name, model, options, out, prefix="res_"))
-        yield writer, kept(answers, options, known.get("res_model", ""), wanted=settings.cache)
+        try:
+            yield writer, kept(answers, options, known.get("res_model", ""), wanted=settings.cache)
+        finally:
+            writes.account()
+            answers.account()
 
 
 def _answers_apart(settings: Settings) -> bool:
