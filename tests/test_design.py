@@ -19,6 +19,7 @@ PACKAGES = {
     "porism.strategies": ("solve", "prompt"),
     "porism.curate": ("curate",),
     "porism.tools": ("call",),
+    "porism.synth": ("run",),
     "porism.train": ("run",),
 }
 

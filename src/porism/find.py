@@ -26,6 +26,7 @@ _NOUNS = {
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
     "porism.tools": "tool",
+    "porism.synth": "way of synthesis",
     "porism.train": "training method",
 }
 
