@@ -118,7 +118,9 @@ class Records:
 
     def __iter__(self) -> Iterator[Record]:
         for parts, changed in zip(self._made.parts.tolist(), self._made.changed.tolist(), strict=True):
-            words = [(self._texts.other if column == changed else self._texts.plain)[at] for column, at in enumerate(parts)]
+            words = [
+                (self._texts.other if column == changed else self._texts.plain)[at] for column, at in enumerate(parts)
+            ]
             yield Problem(question=" ".join(words), answer="")
 
 
@@ -134,7 +136,10 @@ def contaminated(data: Path, of_each: int, clean: int, seed: int = 5) -> tuple[l
     rows += [("renamed", _renamed(question, rng)) for question in rng.sample(named, of_each)]
     rows += [("renumbered", _renumbered(question, rng)) for question in rng.sample(numbered, of_each)]
     rows += [("reordered", _reordered(question, rng)) for question in rng.sample(several, of_each)]
-    rows += [("translated options", _translated(stem, options)) for stem, options in rng.sample(choices, min(of_each, len(choices)))]
+    rows += [
+        ("translated options", _translated(stem, options))
+        for stem, options in rng.sample(choices, min(of_each, len(choices)))
+    ]
     others = [row["question"] for _, row in store.rows(data / "gsm8k_train.jsonl")]
     others += [row["question"] for row in store.load_json(data / "strategyqa_train.json")]
     rows += [("", question) for question in others[:clean]]

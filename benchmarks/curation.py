@@ -185,7 +185,11 @@ def duplicates(sizes: list[int], rounds: int, limit: int, scratch: Path) -> dict
             for side in sides:
                 runs[side].append(measured(side, folder))
         results[str(size)] = {
-            side: {**done[-1], "seconds": [run["seconds"] for run in done], "peak_gb": max(run["peak_gb"] for run in done)}
+            side: {
+                **done[-1],
+                "seconds": [run["seconds"] for run in done],
+                "peak_gb": max(run["peak_gb"] for run in done),
+            }
             for side, done in runs.items()
         }
         (folder / "vectors.npy").unlink()
@@ -237,7 +241,9 @@ def contamination(of_each: int, clean: int) -> dict[str, Any]:
         caught = Counter(kind for (kind, _), hit in zip(rows, hits, strict=True) if hit)
         false = [
             (question, gsm8k[hit.place], hit.label, hit.score)
-            for question, hit in zip(train, _matching.Matcher(gsm8k, methods=methods, numbers=numbers).hits(train), strict=True)
+            for question, hit in zip(
+                train, _matching.Matcher(gsm8k, methods=methods, numbers=numbers).hits(train), strict=True
+            )
             if hit
         ]
         found[name] = {
@@ -263,7 +269,10 @@ def streaming(sizes: list[int], scratch: Path) -> dict[str, Any]:
         rows = scratch / f"rows-{size}.jsonl"
         with rows.open("w", encoding="utf-8") as file:
             for at in range(size):
-                row = {"question": f"How much is {at} and {at * 7} and what is left of {at % 97}?", "answer": str(at * 8)}
+                row = {
+                    "question": f"How much is {at} and {at * 7} and what is left of {at % 97}?",
+                    "answer": str(at * 8),
+                }
                 file.write(json.dumps(row) + "\n")
         for step, settings in steps.items():
             out = scratch / f"{step}-{size}"
@@ -293,7 +302,10 @@ def tagger() -> dict[str, Any]:
         levels = [_rules.difficulty(row["problem"], row["solution"]) for row in some]
         alone = [_rules.difficulty(row["problem"]) for row in some]
         true = [row["level"] for row in some]
-        right = [AS_IN_MATH.get(ours, ours) == SUBJECTS.get(label, label) for ours, label in zip(subjects, labels, strict=True)]
+        right = [
+            AS_IN_MATH.get(ours, ours) == SUBJECTS.get(label, label)
+            for ours, label in zip(subjects, labels, strict=True)
+        ]
         found[name] = {
             "problems": len(some),
             "subject_accuracy": round(statistics.mean(right), 3),

@@ -118,8 +118,16 @@ def test_records_are_asked_for_their_fields_and_tags(capsys: pytest.CaptureFixtu
     kept = [not reason for _, reason in keep.curate(records, where="correct or difficulty == 5")]
     assert kept == [True, False, True]
     reasons = [reason for _, reason in keep.curate(records, where="status == 'correct' and completion_tokens == 5")]
-    assert reasons == ["", "condition: completion_tokens is 5, status is 'wrong'", "condition: completion_tokens is None, status is None"]
-    assert [bool(reason) for _, reason in keep.curate(records, where="group == 'g0' and source == 'test'")] == [False, True, False]
+    assert reasons == [
+        "",
+        "condition: completion_tokens is 5, status is 'wrong'",
+        "condition: completion_tokens is None, status is None",
+    ]
+    assert [bool(reason) for _, reason in keep.curate(records, where="group == 'g0' and source == 'test'")] == [
+        False,
+        True,
+        False,
+    ]
     capsys.readouterr()
     list(keep.curate(records, where="dificulty == 5"))
     assert "no record has the tag 'dificulty'. Did you mean 'difficulty'?" in capsys.readouterr().err

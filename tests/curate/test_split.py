@@ -35,7 +35,11 @@ def test_near_twins_never_straddle_and_shares_are_kept(tmp_path: Path) -> None:
             where[record.meta["family"]].add(name)
             assert record.meta["split"] == name
     assert all(len(names) == 1 for names in where.values())
-    assert {name: round(len(part) / 300, 1) for name, part in parts.items()} == {"train": 0.7, "valid": 0.1, "test": 0.2}
+    assert {name: round(len(part) / 300, 1) for name, part in parts.items()} == {
+        "train": 0.7,
+        "valid": 0.1,
+        "test": 0.2,
+    }
 
 
 def test_a_tag_keeps_records_together_and_the_order_does_not_matter() -> None:

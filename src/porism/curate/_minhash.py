@@ -142,11 +142,9 @@ def _sets(codes: U32, lengths: Ints, widths: Ints) -> Ragged:
     begins = (widths <= left) | is_first
     hashes = np.zeros(len(codes), np.uint32)
     widest = int(widths.max(initial=0))
-    for step in range(widest):  # a polynomial in the codes; what lies beyond the n-gram or the text counts as nothing
-        shifted = np.zeros(len(codes), np.uint32)
-        shifted[: max(len(codes) - step, 0)] = codes[step:]
-        shifted[(step >= widths) | (step >= left)] = 0
-        hashes = hashes * np.uint32(0x01000193) + shifted
+    for step in range(widest):  # a polynomial in the codes of the n-gram, as far as the text goes
+        inside = np.flatnonzero((step < widths) & (step < left))
+        hashes[inside] = hashes[inside] * np.uint32(0x01000193) + codes[inside + step]
     keyed = (owners[begins].astype(np.uint64) << np.uint64(32)) | _mixed(hashes[begins])
     unique = np.unique(keyed)
     counts = np.bincount((unique >> np.uint64(32)).astype(np.int64), minlength=len(lengths))

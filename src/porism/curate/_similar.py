@@ -94,9 +94,7 @@ def find(
     The result depends on what the records are, not on their order (but for ``keep="first"`` and ``earliest``).
     """
     least = threshold_of(method, threshold)
-    look = _Look(
-        records, by=by, keep=keep, method=method, apart=numbers == "apart", grams=grams, gram_size=gram_size
-    )
+    look = _Look(records, by=by, keep=keep, method=method, apart=numbers == "apart", grams=grams, gram_size=gram_size)
     apart = look.numbers if numbers == "apart" else None
     if method == "exact":
         return look.found(_equal(look.digests))
@@ -234,10 +232,7 @@ class _Near(_Search):
     def __init__(self, sets: _minhash.Ragged, least: float, apart: U64 | None) -> None:
         super().__init__(len(sets.starts) - 1, least, apart)
         self._sets = sets
-        values = [
-            _minhash.signatures(sets.part(a, b))
-            for a, b in _steps(self.other.size, _AT_ONCE)
-        ]
+        values = [_minhash.signatures(sets.part(a, b)) for a, b in _steps(self.other.size, _AT_ONCE)]
         self._values = np.concatenate([np.zeros((0, 128), np.uint32), *values])
         self._keys = _minhash.keys(self._values, _minhash.bands(least), apart)
 

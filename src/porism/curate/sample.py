@@ -74,7 +74,10 @@ def curate(
     for name, number in zip(names, wanted, strict=True):
         places = sorted(groups[name], key=lambda at: (order[at], at))
         kept.update(places[:number] if vectors is None else _different(vectors, places, number))
-    shown = {name: f"not sampled: {', '.join(name)}: {n:,} of {size:,} are" for name, n, size in zip(names, wanted, sizes, strict=True)}
+    shown = {
+        name: f"not sampled: {', '.join(name)}: {n:,} of {size:,} are"
+        for name, n, size in zip(names, wanted, sizes, strict=True)
+    }
     for at, record in enumerate(records):
         yield record, "" if at in kept else shown[tuple(str(tagged(record, name)) for name in by)]
 
@@ -110,8 +113,8 @@ def _vectors(texts: Sequence[str], diversity: str, encoder: str, encoder_model: 
 
 def _different(vectors: Floats, places: Sequence[int], wanted: int) -> list[int]:
     """The wanted number of places whose vectors differ most, from a random order of them."""
-    if wanted >= len(places):
-        return list(places)
+    if not wanted or wanted >= len(places):
+        return list(places)[:wanted]
     parts = -(-len(places) // _GROUP)
     cut = [places[part::parts] for part in range(parts)]
     shares = allocate([len(part) for part in cut], [float(len(part)) for part in cut], wanted)
