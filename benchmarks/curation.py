@@ -24,10 +24,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import _kit
 import numpy as np
-from _corpus import Corpus, Records, contaminated, corpus, sentences, vectors
 
+import _kit
+from _corpus import Corpus, Records, contaminated, corpus, sentences, vectors
 from porism import store
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,12 @@ NEIGHBOURS = 500
 LONGEST_FLAT = 100_000
 """Beyond, the time of the flat search is extrapolated with the square of the size."""
 SUBJECTS = {"counting & probability": "counting and probability"}
-AS_IN_MATH = {"arithmetic": "prealgebra", "statistics": "prealgebra", "linear algebra": "precalculus", "calculus": "precalculus"}  # fmt: skip
+AS_IN_MATH = {
+    "arithmetic": "prealgebra",
+    "statistics": "prealgebra",
+    "linear algebra": "precalculus",
+    "calculus": "precalculus",
+}
 
 
 def porism_semantic(given: np.ndarray) -> list[tuple[int, int]]:
@@ -131,9 +136,7 @@ def _quality(side: str, folder: Path, pairs: list[tuple[int, int]]) -> dict[str,
         given = np.load(folder / "vectors.npy", mmap_mode="r")
         cosine = np.array([float(given[at] @ given[made.original[at]]) for at in planted])
         planted = planted[cosine >= THRESHOLD]
-    group = {}
-    for at, other in pairs:
-        group[at] = other
+    group = dict(pairs)
     together = sum(
         group.get(int(at), int(at)) == group.get(int(made.original[at]), int(made.original[at])) for at in planted
     )
@@ -197,7 +200,7 @@ def duplicates(sizes: list[int], rounds: int, limit: int, scratch: Path) -> dict
 
 
 def _seconds(results: dict[str, Any], size: int, side: str) -> float:
-    return statistics.median(results[str(size)][side]["seconds"])
+    return float(statistics.median(results[str(size)][side]["seconds"]))
 
 
 def ratios(results: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
@@ -259,7 +262,7 @@ def contamination(of_each: int, clean: int) -> dict[str, Any]:
 def streaming(sizes: list[int], scratch: Path) -> dict[str, Any]:
     """Peak memory of steps that go through their input, at two sizes, each in a process of its own."""
     found: dict[str, Any] = {}
-    steps = {
+    steps: dict[str, dict[str, Any]] = {
         "filter": {"where": "contains(question, '7')"},
         "tag": {"tags": ["language", "words"]},
         "decontaminate": {"against": [str(scratch / "test.jsonl")], "action": "drop"},
@@ -291,7 +294,7 @@ def streaming(sizes: list[int], scratch: Path) -> dict[str, Any]:
 
 
 def tagger() -> dict[str, Any]:
-    """Accuracy of the rules on MATH-500's labels: the even rows were in view when they were written, the odd ones not."""
+    """Accuracy of the rules on MATH-500's labels: they were written with the even rows in view, not the odd ones."""
     from porism.curate import _rules
 
     rows = [row for _, row in store.rows(DATA / "math500_test.jsonl")]

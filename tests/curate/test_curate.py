@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import attempt, problem
-from curation_kit import kept, run, write
 from porism import pipeline, placed, store
 from porism.curate import correct
 from porism.errors import DataError, RecipeError
@@ -159,7 +159,9 @@ def test_a_recipe_can_name_a_part_of_a_split(tmp_path: Path) -> None:
         tmp_path / "p.jsonl",
         [
             problem(n, question=f"{word} is what?")
-            for n, word in enumerate("river stone lamp cloud paper garden winter bread copper violin".split())
+            for n, word in enumerate(
+                ["river", "stone", "lamp", "cloud", "paper", "garden", "winter", "bread", "copper", "violin"]
+            )
         ],
     )
     recipe = tmp_path / "recipe.yaml"

@@ -2,9 +2,9 @@ import re
 from pathlib import Path
 
 import pytest
+from curation_kit import run, write
 
 from conftest import attempt, problem
-from curation_kit import run, write
 from porism.errors import DataError
 from porism.records import Status
 

@@ -3,15 +3,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import attempt, problem
-from curation_kit import kept, run, write
 from porism import embeddings
 from porism.curate import _cells, _clusters, _minhash, _text, dedup
 from porism.errors import RecipeError
 from porism.records import Record
 
-WORDS = "river stone lamp cloud paper garden winter bread copper violin market harbour candle forest engine".split()
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "cloud",
+    "paper",
+    "garden",
+    "winter",
+    "bread",
+    "copper",
+    "violin",
+    "market",
+    "harbour",
+    "candle",
+    "forest",
+    "engine",
+]
 
 
 def texts(count: int, seed: int = 0) -> list[str]:
@@ -213,8 +229,8 @@ def test_grams_are_those_of_each_text_alone() -> None:
 def test_bands_find_pairs_at_the_threshold() -> None:
     for threshold in (0.3, 0.5, 0.7, 0.9):
         shape = _minhash.bands(threshold)
-        assert shape.count * shape.rows <= 128
-        assert 1 - (1 - threshold**shape.rows) ** shape.count >= 0.99
+        assert shape.bands * shape.rows <= 128
+        assert 1 - (1 - threshold**shape.rows) ** shape.bands >= 0.99
 
 
 def test_a_crowd_with_one_key_is_joined_without_all_its_pairs() -> None:

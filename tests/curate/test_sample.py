@@ -45,7 +45,8 @@ def test_diverse_records_are_taken(diversity: str, tmp_path, monkeypatch: pytest
             "import numpy as np\n"
             "def load(model='', *, threads=0):\n    return E()\n"
             "class E:\n    def encode(self, texts):\n"
-            "        return np.array([[t.startswith('A'), t.startswith('What'), t.startswith('Which')] for t in texts], float)\n"
+            "        starts = ('A', 'What', 'Which')\n"
+            "        return np.array([[t.startswith(s) for s in starts] for t in texts], float)\n"
         )
         extra["encoder"] = f"{tmp_path}/encoder.py:load"
     assert set(levels(count=3, by=["subject"], diversity=diversity, **extra)) == {1, 2, 3}

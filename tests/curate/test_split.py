@@ -3,14 +3,30 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import problem
-from curation_kit import kept, run, write
 from porism.curate import split
 from porism.errors import RecipeError
 from porism.records import Record
 
-WORDS = "river stone lamp cloud paper garden winter bread copper violin market harbour candle forest engine".split()
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "cloud",
+    "paper",
+    "garden",
+    "winter",
+    "bread",
+    "copper",
+    "violin",
+    "market",
+    "harbour",
+    "candle",
+    "forest",
+    "engine",
+]
 
 
 def records() -> list[Record]:

@@ -4,9 +4,9 @@ import statistics
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import attempt, problem
-from curation_kit import kept, run, write
 from porism import store
 from porism.curate import _judge, _rules, tag
 from porism.errors import DataError, RecipeError

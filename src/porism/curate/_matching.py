@@ -5,6 +5,7 @@ What is kept in memory grows with the test sets alone.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ class Matcher:
         self._methods = [method for method in _LABELS if method in methods]
         self._ngram, self._near, self._cosine = ngram, near_threshold, semantic_threshold
         self._alike = numbers == "alike"
-        self._encoder = {"encoder": encoder, "model": encoder_model}
+        self._embed = functools.partial(embeddings.embed, encoder=encoder, model=encoder_model)
         questions = [question[: _text.LONGEST] for question in questions]
         self._exact: dict[str, int] = {}
         self._runs: dict[int, list[int]] = {}
@@ -79,7 +80,7 @@ class Matcher:
         self._index = (
             _Index(self._masked(questions), self._apart(questions), near_threshold) if "near" in methods else None
         )
-        self._vectors = embeddings.embed(questions, **self._encoder) if "semantic" in methods and questions else None
+        self._vectors = self._embed(questions) if "semantic" in methods and questions else None
         self._numbers = self._apart(questions)
 
     def hits(self, questions: Sequence[str]) -> list[Hit | None]:
@@ -116,7 +117,7 @@ class Matcher:
     def _by_semantic(self, questions: Sequence[str]) -> list[tuple[int, float] | None]:
         if self._vectors is None or not questions:
             return [None] * len(questions)
-        cosines, places = _cells.nearest(embeddings.embed(questions, **self._encoder), self._vectors)
+        cosines, places = _cells.nearest(self._embed(questions), self._vectors)
         apart = self._apart(questions)
         same = (
             np.ones(len(places), np.bool_) if apart is None or self._numbers is None else apart == self._numbers[places]

@@ -62,7 +62,7 @@ class Ragged(NamedTuple):
 class Bands(NamedTuple):
     """How many bands there are, and how many MinHash values make one."""
 
-    count: int
+    bands: int
     rows: int
 
 
@@ -152,7 +152,7 @@ def _sets(codes: U32, lengths: Ints, widths: Ints) -> Ragged:
 
 
 def signatures(sets: Ragged) -> U32:
-    """The MinHash values of each set; those of an empty set are the largest number. [N, permutations]"""
+    """The MinHash values of each set; those of an empty set are the largest number. [N, permutations]."""
     count = len(sets.starts) - 1
     found = np.full((count, _PERMUTATIONS), 0xFFFFFFFF, np.uint32)
     filled = np.flatnonzero(np.diff(sets.starts))
@@ -166,15 +166,15 @@ def signatures(sets: Ragged) -> U32:
 
 
 def keys(values: U32, shape: Bands, apart: U64 | None = None) -> U64:
-    """One key a band. [N, bands]
+    """One key a band. [N, bands].
 
     Args:
         values: MinHash values. [N, permutations]
         shape: the bands.
         apart: a number for each text: texts with different ones have no key in common. [N]
     """
-    found = np.empty((len(values), shape.count), np.uint64)
-    for band in range(shape.count):
+    found = np.empty((len(values), shape.bands), np.uint64)
+    for band in range(shape.bands):
         key = np.full(len(values), 0xCBF29CE484222325 + band, np.uint64) if apart is None else apart + np.uint64(band)
         for column in range(band * shape.rows, (band + 1) * shape.rows):
             key = (key ^ values[:, column]) * np.uint64(0x9E3779B97F4A7C15)

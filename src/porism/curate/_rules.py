@@ -1,4 +1,4 @@
-r"""Language, subject, difficulty and safety of a question by rules: no model, no network, tens of microseconds.
+r"""Language, subject, difficulty and safety of a question by rules: no model, no network, about a millisecond.
 
 The subjects are those of MATH (Hendrycks et al., 2021, arXiv:2103.03874), and a few beyond. Words speak for subjects
 with weights (``subjects.txt``); the heaviest subject is taken. Difficulty is MATH's level, 1 to
@@ -19,7 +19,7 @@ from porism.curate._text import LONGEST
 
 __all__ = ["SUBJECTS", "difficulty", "language", "safety", "subject", "subject_scores"]
 
-_LOOKED_AT = 4_000
+_LOOKED_AT = 2_000
 """Characters of a question that rules are tried on."""
 
 

@@ -223,7 +223,7 @@ class _Search:
 
     def pairs(self, places: Ints, *, remember: bool) -> tuple[Ints, Ints, Floats, bool]:
         """The pairs among some places with their similarity, and whether all were looked at."""
-        raise RuntimeError("each method has its own")
+        raise RuntimeError(f"each method has its own: {len(places)}, {remember}")
 
 
 class _Near(_Search):
@@ -284,7 +284,7 @@ class _Semantic(_Search):
 
 
 def _most_similar(total: int, first: Ints, second: Ints, similarity: Floats) -> tuple[Ints, Floats]:
-    """Of each position the most similar partner among pairs, −1 where it has none, and how similar it is. [total]"""
+    """Of each position the most similar partner among pairs, −1 where it has none, and how similar it is. [total]."""
     one, two = np.concatenate([first, second]), np.concatenate([second, first])
     both = np.concatenate([similarity, similarity])
     order = np.lexsort((-two, both))  # the most similar, of equal ones the earliest, is written last

@@ -106,5 +106,6 @@ def _refusal(record: Record, hit: Hit, place: str, question: str) -> str:
     what = "asks what" if hit.method == "exact" else f"({hit.label}, {hit.score:.2f}) is too like what"
     return (
         f"the training record {record.id} {what} the test record {place} asks: "
-        f"{question_of(record)[:_SHOWN]!r}, {question[:_SHOWN]!r}. Remove it from one of the sets, or set action to drop."
+        f"{question_of(record)[:_SHOWN]!r}, {question[:_SHOWN]!r}. "
+        "Remove it from one of the sets, or set action to drop."
     )

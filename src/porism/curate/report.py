@@ -156,7 +156,7 @@ def _dropped(
 ) -> tuple[
     Counter[str], dict[str, list[tuple[str, str, str]]], dict[str, list[tuple[str, str]]], list[tuple[str, str, str]]
 ]:
-    """Reasons with their counts, examples of each, the largest clusters, and hits in test sets beside what they match."""
+    """Reasons with their counts, examples of each, the largest clusters, hits in test sets beside what they match."""
     counts: Counter[str] = Counter()
     told: dict[str, list[tuple[str, str, str]]] = {}
     sizes: Counter[str] = Counter()

