@@ -268,7 +268,8 @@ class Encoder:
         for text in texts:
             first = int(hashlib.sha256(text.split()[0].encode()).hexdigest()[:8], 16)
             whole = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
-            rows.append(np.random.default_rng(first).normal(size=32) + 0.05 * np.random.default_rng(whole).normal(size=32))
+            noise = np.random.default_rng(whole).normal(size=32)
+            rows.append(np.random.default_rng(first).normal(size=32) + 0.05 * noise)
         return np.array(rows, np.float32)
 """
 

@@ -108,7 +108,8 @@ VALUES = st.recursive(
 @given(VALUES, VALUES)
 def test_no_tag_stops_a_condition(one: object, other: object) -> None:
     condition = Expression(
-        "a < b or a == b or a in b or not a >= 1 or a + b > 1 or a / b < a * b or length(a) > 1 or a.x == 'y' or contains(a, b)"
+        "a < b or a == b or a in b or not a >= 1 or a + b > 1 or a / b < a * b or "
+        "length(a) > 1 or a.x == 'y' or contains(a, b)"
     )
     assert condition({"a": one, "b": other}) in (True, False)
 

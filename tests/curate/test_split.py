@@ -35,8 +35,8 @@ def records() -> list[Record]:
     made: list[Record] = []
     for number in range(100):
         text = f"{' '.join(rng.choices(WORDS, k=20))} {number} and {number + 7}?"
-        for twin in (text, text.replace(text.split()[4], "meadow", 1), text.replace(f" {number} ", " 9999 ")):
-            made.append(problem(question=twin, meta={"family": number}, group=f"g{number % 10}"))
+        twins = (text, text.replace(text.split()[4], "meadow", 1), text.replace(f" {number} ", " 9999 "))
+        made += [problem(question=twin, meta={"family": number}, group=f"g{number % 10}") for twin in twins]
     return rng.sample(made, len(made))
 
 

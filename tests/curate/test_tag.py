@@ -65,7 +65,8 @@ def test_subjects(text: str, subject: str) -> None:
 def test_difficulty_and_safety() -> None:
     easy = _rules.difficulty("What is 3 + 4?", "3 + 4 = 7, so the answer is 7. That is all there is.")
     hard = _rules.difficulty(
-        "Let $P(x)$ be a polynomial of degree 5 with real coefficients, all of whose roots are complex numbers of modulus 1. "
+        "Let $P(x)$ be a polynomial of degree 5 with real coefficients, all of whose roots are complex numbers "
+        "of modulus 1. "
         "Find the maximum value of the sum of the squares of its coefficients.",
         "We have that " * 300,
     )

@@ -13,7 +13,7 @@ from porism import embeddings
 from porism.curate import _cells, _minhash, _text
 from porism.curate._clusters import settle
 from porism.errors import RecipeError
-from porism.records import Record, content_id, to_row
+from porism.records import Record
 
 __all__ = ["Encoder", "EncoderModel", "Found", "Keep", "Method", "Numbers", "Threshold", "find", "threshold_of"]
 
@@ -116,7 +116,7 @@ class _Look:
         self.ids: list[str] = []
         self.texts: list[str] = []
         self._digests: list[bytes] = []
-        ranks: list[tuple[int, str, str]] = []
+        ranks: list[tuple[int, str, bytes]] = []
         numbered: list[int] = []
         self._parts: list[_minhash.Ragged] = []
         batch: list[str] = []
@@ -127,7 +127,7 @@ class _Look:
             plain = plain if apart else _text.without_numbers(plain)
             size = {"longest": -len(text), "first": at}.get(keep, 0)
             self.ids.append(record.id)
-            ranks.append((size, record.id, content_id(to_row(record))))
+            ranks.append((size, self.ids[-1], _text.digest(repr(record))))
             self._digests.append(_text.digest(plain))
             if method == "semantic":
                 self.texts.append(text)

