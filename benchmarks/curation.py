@@ -43,6 +43,8 @@ TARGETS = {
 THRESHOLD = 0.975
 """Cosine: Magpie's squared distance of 0.05."""
 NEIGHBOURS = 500
+SENTENCES = 4_000
+"""What records are made of: enough that two records seldom have two of them in common by chance."""
 LONGEST_FLAT = 100_000
 """Beyond, the time of the flat search is extrapolated with the square of the size."""
 SUBJECTS = {"counting & probability": "counting and probability"}
@@ -344,7 +346,7 @@ def main() -> None:
     sizes, rounds = ([1_000, 2_000], 1) if chosen.small else (sorted(chosen.sizes), chosen.rounds)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        results = duplicates(sizes, rounds, 150 if chosen.small else 0, scratch)
+        results = duplicates(sizes, rounds, 150 if chosen.small else SENTENCES, scratch)
         result = {
             **ratios(results, sizes),
             "targets": TARGETS,
