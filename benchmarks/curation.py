@@ -98,7 +98,7 @@ def semhash(given: np.ndarray) -> list[tuple[int, int]]:
     names = [str(at) for at in range(len(given))]
     made = SemHash.from_embeddings(embeddings=given, records=names, model=Unused())
     done = made.self_deduplicate(threshold=THRESHOLD)
-    return [(int(one.record), int(one.duplicates[0][0])) for one in done.filtered if one.duplicates]
+    return [(int(one.record), int(one.duplicate_of)) for one in done.filtered]
 
 
 def near(folder: Path) -> list[tuple[int, int]]:

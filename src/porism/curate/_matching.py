@@ -57,7 +57,7 @@ class Matcher:
         *,
         methods: Sequence[str],
         ngram: int = 13,
-        near_threshold: float = 0.7,
+        near_threshold: float = 0.75,
         numbers: str = "alike",
         semantic_threshold: float = 0.9,
         encoder: str = "sentence",

@@ -43,7 +43,7 @@ def curate(
     ] = "refuse",
     methods: Methods = ["exact", "ngrams", "near"],  # noqa: B006 (a setting's default, never changed)
     ngram: Annotated[int, Field(description="words of an n-gram", ge=3)] = 13,
-    near_threshold: Annotated[float, Field(description="least Jaccard similarity for near", gt=0, le=1)] = 0.7,
+    near_threshold: Annotated[float, Field(description="least Jaccard similarity for near", gt=0, le=1)] = 0.75,
     numbers: Annotated[
         Literal["apart", "alike"],
         Field(description="for near and semantic: whether a question with other numbers is another question"),
