@@ -13,8 +13,8 @@ once: a step that has to see all records before it can decide remembers what it 
 
 A module may also have ``files(*, …) -> list[Path]``, other files that the step reads, and ``hashes(*, …) ->
 dict[str, str]``, anything else that its result depends on, such as a model's fingerprint, both with the same settings;
-``check(*, …)``, which raises for settings that do not fit, before anything runs; ``READS``, the classes of records that it
-takes; and ``MAKES``, those that it makes, where they are others.
+``check(*, …)``, which raises for settings that do not fit, before anything runs; ``READS``, the classes of records that
+it takes; and ``MAKES``, those that it makes, where they are others.
 """
 
 from __future__ import annotations
