@@ -17,9 +17,10 @@ PACKAGES = {
     "porism.graders": ("grade", "grade_all"),
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
-    "porism.curate": ("curate",),
-    "porism.tools": ("call",),
+    "porism.curate": ("curate", "make", "page"),
+    "porism.embeddings": ("load", "identify"),
     "porism.synth": ("run",),
+    "porism.tools": ("call",),
     "porism.train": ("run",),
 }
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from porism import store
-from porism.curate import overlap
+from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Example, Message, Pair, Problem
+from porism.records import Attempt, Example, Message, Pair, Problem
 from porism.train import _rows
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         return _Read("prompt/completion of texts", [("", _example(row["prompt"], row["completion"]))])
     if "prompt" in row and "completion" in row and "label" in row:
         return _Read("prompt/completion/label", [("", _example(row["prompt"], row["completion"]))])
-    record = store.parse(row)
+    record = cast("Problem | Example | Attempt", store.parse(row))
     if isinstance(record, Problem):
         raise ValueError(  # noqa: TRY004 (the type of a row is a value here)
             "a problem, which has no answer of a model yet. Make attempts first, with 'porism solve'"
@@ -186,9 +186,9 @@ def _judged(found: Sequence[_Read]) -> Iterator[Check]:
 
 
 def _overlap(found: Sequence[_Read], against: Sequence[str]) -> Check:
-    """Questions that also stand in a test set, found as ``porism curate overlap`` finds them."""
+    """Questions that also stand in a test set, found as ``porism curate decontaminate`` finds equal ones."""
     records = [row.examples[0][1] for row in found if row.examples]
-    decided = overlap.curate(records, against=list(against), action="drop")
+    decided = decontaminate.curate(records, against=list(against), action="drop", methods=["exact"])
     hits = [(at, cast("Example", record), reason) for at, (record, reason) in enumerate(decided, 1) if reason]
     sets = ", ".join(against)
     if not hits:
@@ -198,7 +198,7 @@ def _overlap(found: Sequence[_Read], against: Sequence[str]) -> Check:
         "overlap",
         f"{len(hits):,} of {len(records):,} questions stand in {sets}; the first in row {at} "
         f"({reason.removeprefix('overlap: ')}): {record.prompt[-1]['content'][:60]!r}",
-        f"Run: porism curate overlap --action drop --against {' --against '.join(against)}",
+        f"Run: porism curate decontaminate --action drop --against {' --against '.join(against)}",
         failed=True,
         overlapping=len(hits),
     )
