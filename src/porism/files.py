@@ -17,6 +17,7 @@ from porism.errors import DataError, StorageError
 
 __all__ = [
     "checksum",
+    "is_deep",
     "load_json",
     "lock",
     "parse_json",
@@ -66,13 +67,18 @@ def parse_json(text: str, place: str) -> Any:
     """
     try:
         value = json.loads(text)
-        if _depth(value) <= _DEEPEST:
+        if not is_deep(value):
             return value
     except ValueError as error:
         raise DataError(f"{place}: not valid JSON ({error}). Mend or remove it.") from None
     except RecursionError:
         pass
     raise DataError(f"{place}: expected JSON of at most {_DEEPEST} levels, found more. Mend or remove it.") from None
+
+
+def is_deep(value: object) -> bool:
+    """True for a value with more lists and objects within one another than are read."""
+    return _depth(value) > _DEEPEST
 
 
 def _depth(value: object) -> int:
