@@ -63,6 +63,8 @@ class Unreadable(NamedTuple):
     """What is counted, and after a colon what was found."""
     row: str = ""
     """The row, or as much of it as could be read."""
+    is_defect: bool = True
+    """False for what the source leaves out by its nature; only defects can be too many."""
 
 
 class MissingData(DataError):
@@ -124,7 +126,7 @@ class _Rows:
     def __init__(self, part: str, settings: Settings) -> None:
         self._part, self._settings = part, settings
         self._dropped: list[store.Placed] = []
-        self._seen = 0
+        self._seen = self._bad = 0
         self._first: Unreadable | None = None
         self.reasons: Counter[str] = Counter()
         """How often each reason was given, up to its colon."""
@@ -162,7 +164,8 @@ class _Rows:
                 yield item
                 continue
             row = item if isinstance(item, Unreadable) else Unreadable("", reason, item.question[:_SHOWN])
-            self._first = self._first or row
+            self._first = self._first or (row if row.is_defect else None)
+            self._bad += row.is_defect
             self.reasons[f"dropped: {reason.partition(':')[0]}"] += 1
             meta = {name: text for name, text in (("place", row.place), ("row", row.row[:_SHOWN])) if text}
             self._dropped.append(store.Placed(0, Problem(question="", answer="", meta=meta), reason))
@@ -174,7 +177,7 @@ class _Rows:
         Raises:
             DataError: it is so.
         """
-        bad = self.reasons.total()
+        bad = self._bad
         if bad > least and bad * 2 > self._seen and self._first is not None:
             where = f"{self._first.place}: " if self._first.place else ""
             kinds = ", ".join(f"{count} {name.removeprefix('dropped: ')}" for name, count in self.reasons.most_common(3))

@@ -15,7 +15,7 @@ __all__ = ["NotArithmetic", "Number", "evaluate", "numbers", "plain", "read_numb
 _LONGEST = 200
 _DEEPEST = 20
 _DIGITS = 15
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d[\d,]*(?:\.\d+)?|\.\d+)(?P<percent>\s?%)?|(?P<sign>[-+*/()×÷−xX]))")
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?P<percent>\s?%)?|(?P<sign>[-+*/()×÷−xX]))")
 _SAME = {"×": "*", "x": "*", "X": "*", "÷": "/", "−": "-"}
 
 
