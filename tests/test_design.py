@@ -17,7 +17,7 @@ PACKAGES = {
     "porism.graders": ("grade", "grade_all"),
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
-    "porism.curate": ("curate",),
+    "porism.curate": ("curate", "write"),
     "porism.train": ("run",),
 }
 

@@ -1,7 +1,9 @@
 """Curation: each step keeps or drops records, and says why it dropped one.
 
 A step is a module with ``curate(records, *, …) -> Iterator[tuple[Record, str]]``: every record that came in, in order,
-with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings;
+with an empty reason if it is kept. One that writes files of its own has ``write(records, place, add, *, …)`` instead,
+which yields the same: ``place(name)`` is where a file stands, and ``add(path)`` makes it part of the output. One that reads
+other files has ``files(*, …) -> list[Path]`` with the same settings;
 one that takes some classes of records only has ``READS``, a tuple of these.
 """
 
@@ -39,7 +41,7 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
         RecipeError: no such step.
     """
     del values
-    step = find(PARTS, part, "curate")
+    step = find(PARTS, part, "curate", "write")
     found = recipe.settings_of(step, Settings)
     found.reads = getattr(sys.modules.get(step.__module__), "READS", ())
     return found
@@ -47,7 +49,7 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
     """Hashes of the records, and of the files that the step itself reads."""
-    listing = getattr(sys.modules.get(find(PARTS, part, "curate").__module__), "files", None)
+    listing = getattr(sys.modules.get(find(PARTS, part, "curate", "write").__module__), "files", None)
     own = recipe.bind(listing, settings)() if listing else []
     return store.hashes([*(store.locate(path) for path in settings.input), *own])
 
@@ -61,10 +63,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     total = sum(1 for path in settings.input for _ in store.rows(store.locate(path)))
     if not total:
         raise DataError(f"{', '.join(settings.input)}: no records in the input.")
-    step: Callable[[Iterable[Record]], Iterator[tuple[Record, str]]] = recipe.bind(
-        find(PARTS, part, "curate"), settings
-    )
-    decisions = enumerate(_checked(part, step(chain.from_iterable(store.read(path) for path in settings.input))))
+    function = find(PARTS, part, "curate", "write")
+    bound: Callable[..., Iterator[tuple[Record, str]]] = recipe.bind(function, settings)
+    files = (out.beside, out.add) if function.__name__ == "write" else ()
+    decisions = enumerate(_checked(part, bound(chain.from_iterable(store.read(path) for path in settings.input), *files)))
 
     def work(chunk: range) -> Iterator[store.Placed]:
         """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""

@@ -41,9 +41,9 @@ def read(path: Path, label: str, *, columns_only: bool) -> Iterator[Row | Unread
                     yield from _rows(part, label, number)
                     number += part.num_rows
         except (pa.ArrowException, OSError) as error:
-            kind = "Parquet" if columns_only else "Arrow"
+            kind = "a Parquet" if columns_only else "an Arrow"
             said = " ".join(str(error).split())[:200]
-            raise DataError(f"{label}: not a {kind} file, or damaged, after {number} rows ({said}).") from None
+            raise DataError(f"{label}: not {kind} file, or damaged, after {number} rows ({said}).") from None
 
 
 def _batches(path: Path, opened: ExitStack, *, columns_only: bool) -> Iterator[Any]:
