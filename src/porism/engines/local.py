@@ -98,6 +98,7 @@ class Local:
         self._unfit: str | None = None
         """Why the model does not run on the cached attention; None as long as that was not tried."""
         self._ends = _end_ids(loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id)
+        self._marks: dict[tuple[str, ...], frozenset[int]] = {}
 
     def weights_changed(self) -> None:
         """Tell that a trainer has changed the weights: replies carry a new version from here on."""
@@ -405,7 +406,7 @@ class Local:
     def _finished(self, request: Request, row: _Row) -> Sample | None:
         """The row's sample, if its last token ends it."""
         sampling = request.sampling
-        ended = row.ids[-1] in self._ends
+        ended = row.ids[-1] in self._ends or row.ids[-1] in self._stop_tokens(sampling.stop)
         cut = self._stop_at(row, request) if sampling.stop else -1
         if not ended and cut < 0 and len(row.ids) < sampling.max_tokens:
             return None
@@ -417,6 +418,13 @@ class Local:
             ids=tuple(row.ids),
             logprobs=tuple(row.logprobs) if request.logprobs else (),
         )
+
+    def _stop_tokens(self, stops: tuple[str, ...]) -> frozenset[int]:
+        """Stop strings that are tokens by themselves: those of them that are marks do not show in decoded text."""
+        if stops not in self._marks:
+            added = self._tokenizer.get_added_vocab() if stops else {}
+            self._marks[stops] = frozenset(added[stop] for stop in stops if stop in added)
+        return self._marks[stops]
 
     def _text(self, row: _Row, request: Request) -> str:
         return request.prefix + str(self._tokenizer.decode(row.ids, skip_special_tokens=True))
