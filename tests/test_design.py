@@ -17,7 +17,8 @@ PACKAGES = {
     "porism.graders": ("grade", "grade_all"),
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
-    "porism.curate": ("curate", "write"),
+    "porism.curate": ("curate", "make", "page", "write"),
+    "porism.embeddings": ("load", "identify"),
     "porism.train": ("run",),
 }
 
