@@ -188,8 +188,8 @@ def test_the_stage_keeps_what_is_good_and_says_what_was_not(tmp_path: Path) -> N
         "dropped: too long": 1,
     }
     dropped = [row for _, row in store.rows(tmp_path / "out" / "dropped.jsonl")]
-    assert [row["meta"].get("place", "")[-6:] for row in dropped[:2]] == ["line 2", "line 3"]
-    assert dropped[0]["meta"]["row"] == '{"question"'
+    assert [row["place"][-6:] for row in dropped[:2]] == ["line 2", "line 3"]
+    assert dropped[0]["row"] == '{"question"'
 
 
 def test_a_file_of_which_most_is_unreadable_is_an_error(tmp_path: Path) -> None:

@@ -167,8 +167,8 @@ class _Rows:
             self._first = self._first or (row if row.is_defect else None)
             self._bad += row.is_defect
             self.reasons[f"dropped: {reason.partition(':')[0]}"] += 1
-            meta = {name: text for name, text in (("place", row.place), ("row", row.row[:_SHOWN])) if text}
-            self._dropped.append(store.Placed(0, Problem(question="", answer="", meta=meta), reason))
+            told = {name: text for name, text in (("place", row.place), ("row", row.row[:_SHOWN])) if text}
+            self._dropped.append(store.Placed(0, told, reason))
             self._judge(least=_SURE)
 
     def _judge(self, *, least: int) -> None:
