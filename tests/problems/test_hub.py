@@ -139,13 +139,12 @@ def test_the_stage_is_done_again_when_the_set_has_changed(tmp_path: Path) -> Non
         assert run(dataset=f"org/set@{COMMIT}")[0] == "What is 10 + 1?"
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused() -> None:
     with served() as server:
-        path = f"/datasets/org/set/resolve/{COMMIT}/main/test-00000-of-00001.parquet"
-        server.faults.raw = {path: (200, {}, parquet(rows(99)))}
-        with pytest.raises(ModelError, match=r"expected .* got"):
+        server.faults.flip = True
+        with pytest.raises(ModelError, match=r"expected SHA-256 \w+, got \w+.* damaged"):
             load("test", endpoint=server.url)
-        server.faults.raw = {}
+        server.faults.flip = False
         server.faults.cut_after = 500
         assert len(load("test", endpoint=server.url)) == 2, "a cut connection is gone on with"
 

@@ -167,7 +167,7 @@ class _Rows:
             self._first = self._first or (row if row.is_defect else None)
             self._bad += row.is_defect
             self.reasons[f"dropped: {reason.partition(':')[0]}"] += 1
-            told = {name: text for name, text in (("place", row.place), ("row", row.row[:_SHOWN])) if text}
+            told = {name: text for name, text in (("place", row.place), ("row", row.row[:_SHOWN].strip())) if text}
             self._dropped.append(store.Placed(0, told, reason))
             self._judge(least=_SURE)
 

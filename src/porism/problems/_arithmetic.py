@@ -87,8 +87,11 @@ def plain(value: Fraction, *, commas: bool = False) -> str:
         NotArithmetic: it has no end as a decimal number, or more than six places.
     """
     for places in range(7):
-        if (value * 10**places).denominator == 1:
-            return f"{value:{',' if commas else ''}.{places}f}"
+        scaled = value * 10**places
+        if scaled.denominator == 1:
+            whole, rest = divmod(abs(scaled.numerator), 10**places)
+            digits = f"{whole:,}" if commas else str(whole)
+            return f"{'-' if value < 0 else ''}{digits}{f'.{rest:0{places}d}' if places else ''}"
     raise NotArithmetic(f"no decimal number: {value}")
 
 

@@ -148,8 +148,12 @@ def text_of(row: Mapping[str, Any], key: str) -> str:
     elif isinstance(value, int | float):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"no {key}: expected a text under {key!r}, got {str(value)[:60]!r}. {_keys(row)}")
+        raise ValueError(f"no {key}: expected a text under {key!r}, got {_shown(value)}. {_keys(row)}")
     return value
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:60]
 
 
 def parted(worked: str) -> tuple[str, str]:
@@ -194,9 +198,11 @@ def kind_for(found: Fields) -> str:
         return "choice"
     if answer.casefold() in _YES_NO:
         return "boolean"
+    if "\n" in answer or len(answer) > _LINE:
+        return "judge"
     if len(answer) <= _SHORT and len(_NUMBER.findall(answer)) == 1 and not set("\\^_()[]{}=<>√π") & set(answer):
         return "number"
-    return "math" if len(answer) <= _LINE and "\n" not in answer else "judge"
+    return "math"
 
 
 # --- layouts -----------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ _BLOCK = 1 << 20
 _WHOLE = 64 << 20
 _OVERLAP = 64
 _SHOWN = 200
-_NEXT = re.compile(r"\}\s*,\s*(?=\{)")
+_NEXT = re.compile(r"[}\]]\s*,\s*(?=\{)")
 _CUT = 16
 """An error so near to the end of what was read may come from the end."""
 
@@ -197,15 +197,17 @@ class _Window:
             except RecursionError:
                 return None, self._pass_by("nested too deeply: more than can be read", self._at)
             except ValueError as error:
-                place = getattr(error, "pos", self._at)
-                may_go_on = place >= len(self._text) - _CUT or str(error).startswith("Unterminated")
-                if may_go_on and len(self._text) - self._at < _LARGEST and self._more():
+                into = getattr(error, "pos", self._at) - self._at
+                left = len(self._text) - self._at
+                may_go_on = into >= left - _CUT or str(error).startswith("Unterminated")
+                if may_go_on and left < _LARGEST and self._more():
                     continue
                 said = getattr(error, "msg", str(error))
-                return None, self._pass_by(f"not JSON: {said}, {place - self._at} characters into it", place)
-            if end < len(self._text) or not self._more():
+                return None, self._pass_by(f"not JSON: {said}, {into} characters into it", self._at + into)
+            if end < len(self._text) or self._ended:
                 self._at = end
                 return value, ""
+            self._more()
 
     def _pass_by(self, reason: str, place: int) -> str:
         """Go to where the next element seems to begin."""
@@ -236,22 +238,26 @@ class _Window:
 def _table(file: io.BufferedIOBase, label: str, delimiter: str) -> Iterator[Row | Unreadable]:
     """The rows of CSV with a header."""
     csv.field_size_limit(_LARGEST)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text, delimiter=delimiter)
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        yield from _fields(csv.reader(text, delimiter=delimiter), label, delimiter)
+
+
+def _fields(reader: Any, label: str, delimiter: str) -> Iterator[Row | Unreadable]:
+    """The rows of a reader of CSV, the first of which is the header."""
     header: list[str] = []
     while True:
-        line = reader.line_num + 1
+        place = f"{label}, line {reader.line_num + 1}"
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Unreadable(f"{label}, line {line}", f"not CSV: {error}")
+            yield Unreadable(place, f"not CSV: {error}")
             continue
         if not header:
             header = fields
         elif len(fields) == len(header):
-            yield Row(f"{label}, line {line}", dict(zip(header, fields, strict=True)))
+            yield Row(place, dict(zip(header, fields, strict=True)))
         elif fields:
             reason = f"not CSV: expected {len(header)} fields as in the header, got {len(fields)}"
-            yield Unreadable(f"{label}, line {line}", reason, delimiter.join(fields)[:_SHOWN])
+            yield Unreadable(place, reason, delimiter.join(fields)[:_SHOWN])
