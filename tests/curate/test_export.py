@@ -109,6 +109,7 @@ def test_trls_layouts(tmp_path: Path) -> None:
     assert first["chosen"] == [{"role": "assistant", "content": "#### 1"}]
 
 
+@pytest.mark.slow
 def test_trl_itself_reads_them(tmp_path: Path) -> None:
     trl = pytest.importorskip("trl", reason="TRL is not installed")
     out, _ = export(tmp_path, attempt(1), format="trl")

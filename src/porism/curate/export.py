@@ -24,10 +24,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from porism import files
 from porism.curate._export_files import Lines, Table, Writer, card, dataset_info
 from porism.curate._export_rows import Exchange, Rows, alpaca, exchange, sharegpt, trl
 from porism.errors import DataError
+from porism.files import write_json, write_text
 from porism.records import Record
 
 __all__ = ["Format", "write"]
@@ -92,11 +92,11 @@ def write(
         return
     add(paths.rows)
     if format == "llamafactory":
-        files.write_json(paths.beside("dataset_info.json"), dataset_info(file, paths.rows.name, first))
+        write_json(paths.beside("dataset_info.json"), dataset_info(file, paths.rows.name, first))
         add(paths.beside("dataset_info.json"))
     if format == "datasets":
         readme = paths.folder / "README.md"
-        files.write_text(readme, card(file, split, first, sources, license=license, language=language))
+        write_text(readme, card(file, split, first, sources, license=license, language=language))
         add(readme)
 
 

@@ -5,8 +5,9 @@ Expressions are parsed here; nothing is evaluated as code. Values are fractions,
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -80,13 +81,18 @@ def rewrite(expression: str, values: Callable[[int, Number], Fraction]) -> str:
     return "".join([*parts, expression[end:]])
 
 
-def plain(value: Fraction, *, commas: bool = False) -> str:
+def plain(value: Fraction, *, like: str = "") -> str:
     """A value in digits.
+
+    Args:
+        value: what to write.
+        like: a number as it was written: its commas, and its places if there are two or more, are kept.
 
     Raises:
         NotArithmetic: it has no end as a decimal number, or more than six places.
     """
-    for places in range(7):
+    commas, shown = "," in like, len(like.partition(".")[2])
+    for places in range(shown if shown > 1 else 0, 7):
         scaled = value * 10**places
         if scaled.denominator == 1:
             whole, rest = divmod(abs(scaled.numerator), 10**places)
@@ -95,7 +101,8 @@ def plain(value: Fraction, *, commas: bool = False) -> str:
     raise NotArithmetic(f"no decimal number: {value}")
 
 
-def _tokens(expression: str) -> list[Number | str]:
+@functools.lru_cache(4096)
+def _tokens(expression: str) -> tuple[Number | str, ...]:
     if len(expression) > _LONGEST:
         raise NotArithmetic("too long")
     text, at, found = expression.rstrip(), 0, list[Number | str]()
@@ -109,13 +116,13 @@ def _tokens(expression: str) -> list[Number | str]:
             start, end = match.span("number")
             found.append(Number(start, end, read_number(match["number"]), match["percent"] is not None))
         at = match.end()
-    return found
+    return tuple(found)
 
 
 class _Parser:
     """Recursive descent: sums of products of numbers and brackets."""
 
-    def __init__(self, tokens: list[Number | str], values: Callable[[int, Number], Fraction]) -> None:
+    def __init__(self, tokens: Sequence[Number | str], values: Callable[[int, Number], Fraction]) -> None:
         self._tokens, self._values = tokens, values
         self._at = self._seen = self._depth = 0
 

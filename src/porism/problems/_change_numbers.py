@@ -32,7 +32,22 @@ __all__ = ["numbers"]
 
 _ANNOTATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,40})>>")
 _SHOWN = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
-_TRIES = 120
+_TRIES = 60
+_LIMITS = [
+    (re.compile(rf"[\s-]?{unit}\s(?:a|per|each|every|in a|of the|of each)\s{whole}"), limit)
+    for unit, whole, limit in (
+        (r"days?", "week", 7),
+        (r"hours?", "day", 24),
+        (r"weeks?", "year", 52),
+        (r"months?", "year", 12),
+        (r"days?", "month", 28),
+        (r"days?", "year", 365),
+        (r"hours?", "week", 120),
+        (r"minutes?", "hour", 60),
+        (r"weeks?", "month", 4),
+    )
+]
+"""What a number may grow to where the question says what it is a part of."""
 _MOST_CALCULATIONS = 12
 
 
@@ -94,11 +109,12 @@ def numbers(problem: Problem, rng: random.Random) -> Problem:
         raise Unchanged("no calculations: the solution has no calculator annotations")
     program = _understood(problem.question, annotated, problem.answer)
     old = [calculation.result for calculation in program.calculations]
+    ranges = {at: _range(program.question[at], problem.question) for at in program.free}
     for attempt in range(_TRIES):
         some = list(program.free)
         if attempt >= _TRIES // 3:
             some = rng.sample(some, max(1, len(some) // (2 if attempt < 2 * _TRIES // 3 else 4)))
-        changed = {at: _other(program.question[at], rng) for at in some}
+        changed = {at: _drawn(*ranges[at], rng) for at in some}
         try:
             new = program.run(changed)
             if _is_like(program, changed, old, new):
@@ -197,17 +213,29 @@ def _account_for(annotated: str, asked: Sequence[Token], calculations: Sequence[
 # --- other numbers -----------------------------------------------------------------------------------
 
 
-def _other(token: Token, rng: random.Random) -> Fraction:
-    """Another number of the same kind: as round, as precise, of like size."""
+class _Range(NamedTuple):
+    """Numbers of one kind: the multiples of ``step`` from ``low`` to ``high`` times it."""
+
+    step: Fraction
+    low: int
+    high: int
+
+
+def _range(token: Token, question: str) -> _Range:
+    """What may stand for a number: as round, as precise, of like size, and no more days than a week has."""
     value = token.value
     step = next((Fraction(size) for size in (1000, 100, 10, 5, 1) if value % size == 0 and value >= 4 * size), None)
     if step is None:
-        step = Fraction(1) if value.denominator == 1 else Fraction(1, 10 if (value * 10).denominator == 1 else 100)
+        step = next((Fraction(1, size) for size in (1, 2, 10) if (value * size).denominator == 1), Fraction(1, 100))
     least, most = max(step, Fraction(2) if value >= 2 else step, value / 2), max(value * 2, value + 4 * step)
-    if token.percent:
-        most = min(most, Fraction(95))
-    low, high = -(-least // step), most // step
-    return step * rng.randint(int(low), max(int(low), int(high)))
+    natural = [limit for unit, limit in _LIMITS if unit.match(question, token.end) and value <= limit]
+    most = min([most, *map(Fraction, natural), *([Fraction(95)] if token.percent else [])])
+    low, high = int(-(-least // step)), int(most // step)
+    return _Range(step, min(low, high), max(low, high))
+
+
+def _drawn(step: Fraction, low: int, high: int, rng: random.Random) -> Fraction:
+    return step * rng.randint(low, high)
 
 
 def _is_like(
@@ -246,7 +274,7 @@ def _written(
     question, end = "", 0
     for at, token in enumerate(program.question):
         if at in changed:
-            shown = _arithmetic.plain(changed[at], commas="," in token.of(problem.question))
+            shown = _arithmetic.plain(changed[at], like=token.of(problem.question))
             question += problem.question[end : token.start] + shown
             end = token.end
     question += problem.question[end:]
@@ -285,7 +313,7 @@ def _solution(annotated: str, program: _Program, changed: Mapping[int, Fraction]
         (value,) = found
         if value == Fraction(match[0].replace(",", "")):
             return match[0]
-        return _arithmetic.plain(value, commas="," in match[0])
+        return _arithmetic.plain(value, like=match[0])
 
     parts, end = [], 0
     for calculation, result in zip(program.calculations, new, strict=True):
@@ -299,7 +327,7 @@ def _solution(annotated: str, program: _Program, changed: Mapping[int, Fraction]
 
         expression = _arithmetic.rewrite(calculation.expression, value)
         after = _SHOWN.match(annotated, calculation.end)
-        shown = _arithmetic.plain(result, commas="," in after[0]) if after else ""
+        shown = _arithmetic.plain(result, like=after[0]) if after else ""
         parts += [
             _SHOWN.sub(renewed, annotated[end : calculation.start]),
             f"<<{expression}={_arithmetic.plain(result)}>>{shown}",

@@ -51,6 +51,8 @@ Update = Annotated[bool, Field(description="ask the hub what a branch is now, th
 
 _CONVERTED = "refs/convert/parquet"
 _CARD = "README.md"
+_HUBS_OWN = (_CARD, "dataset_dict.json", "**/*.parquet")
+"""What tells a folder that came from a hub, or from the ``datasets`` library."""
 
 
 class Source(NamedTuple):
@@ -140,7 +142,7 @@ def local(source: Source, split: str, path: str) -> list[Path]:
             found = sorted(file for file in folder.glob(name.format(split=split)) if file.is_file())
             if found:
                 return found
-    if given and given.is_dir():
+    if given and given.is_dir() and any(next(given.glob(name), None) for name in _HUBS_OWN):
         try:
             return Folder(given).chosen(source.config, split)
         except DataError:
