@@ -26,9 +26,9 @@ def test_outside_code_is_reached(tmp_path: Path) -> None:
     ("name", "complaint"),
     [
         ("gsm8", "Did you mean 'gsm8k'"),
-        ("__init__", "Known: file"),
-        ("_worked", "Known: file"),
-        ("../recipe", "Known: file"),
+        ("__init__", "Known: aime, aqua, file"),
+        ("_worked", "Known: aime, aqua, file"),
+        ("../recipe", "Known: aime, aqua, file"),
         ("nowhere.at.all:x", "no module 'nowhere.at.all'"),
         ("math:nothing", "defines no 'nothing'"),
         ("gone.py:x", "no such file"),

@@ -95,7 +95,8 @@ def test_trls_layouts(tmp_path: Path) -> None:
         "auto": ([problem(1), attempt(1)], {"id", "prompt", "completion", "answer"}, {}),
         "messages": ([problem(1)], {"id", "messages", "answer"}, {}),
         "preference": ([pair, problem(1)], {"id", "prompt", "chosen", "rejected"}, {"dropped: no rejected answer": 1}),
-        "unpaired": ([attempt(1), wrong, unjudged], {"id", "prompt", "completion", "label", "answer"}, {"dropped: no label": 1}),
+        "unpaired": ([attempt(1), wrong, unjudged], {"id", "prompt", "completion", "label", "answer"},
+                     {"dropped: no label": 1}),
         "prompt": ([problem(1), talk("a?", "b")], {"id", "prompt", "answer"}, {"dropped: no answer": 1}),
     }  # fmt: skip
     for rows, (records, columns, dropped) in cases.items():

@@ -39,7 +39,10 @@ def parquet(rows: list[dict[str, Any]]) -> bytes:
 
 
 def rows(start: int, count: int = 2) -> list[dict[str, Any]]:
-    return [{"question": f"What is {n} + 1?", "answer": f"{n} + 1 = {n + 1}\n#### {n + 1}"} for n in range(start, start + count)]
+    return [
+        {"question": f"What is {n} + 1?", "answer": f"{n} + 1 = {n + 1}\n#### {n + 1}"}
+        for n in range(start, start + count)
+    ]
 
 
 CARD = b"""---
@@ -207,7 +210,9 @@ def test_a_folder_and_a_file_are_data_sets_too(tmp_path: Path) -> None:
     one = tmp_path / "set" / "main" / "test-00000-of-00001.parquet"
     assert len(load("train", dataset=str(one))) == 2
     datasets = pytest.importorskip("datasets")
-    saved = datasets.DatasetDict({"train": datasets.Dataset.from_list(rows(0)), "test": datasets.Dataset.from_list(rows(4))})
+    saved = datasets.DatasetDict(
+        {"train": datasets.Dataset.from_list(rows(0)), "test": datasets.Dataset.from_list(rows(4))}
+    )
     saved.save_to_disk(tmp_path / "saved")
     assert load("test", dataset=str(tmp_path / "saved")) == ["What is 4 + 1?", "What is 5 + 1?"]
 
@@ -289,7 +294,12 @@ def test_files_are_told_by_the_card() -> None:
     assert by_card(listed, ["d/x.csv", "d/y1.csv", "x.csv"], split="validation") == ["d/x.csv", "d/y1.csv"]
     with pytest.raises(DataError, match=r"its card names gone\.csv, which is not there"):
         by_card("- config_name: a\n  data_files: gone.csv", ["b.csv"])
-    for card in ("---\n{[\n---\n", "---\n- a\n---\n", "---\nconfigs: 3\n---\n", "---\nconfigs: [3, {data_files: []}]\n---\n"):
+    for card in (
+        "---\n{[\n---\n",
+        "---\n- a\n---\n",
+        "---\nconfigs: 3\n---\n",
+        "---\nconfigs: [3, {data_files: []}]\n---\n",
+    ):
         assert choose(["train.csv"], card, "", "train", "x") == ["train.csv"], card
     slow = "- config_name: a\n  data_files: '" + "*a" * 50 + "'"
     with pytest.raises(DataError, match="not there"):

@@ -128,7 +128,8 @@ def test_a_row_of_no_layout_says_why(tmp_path: Path, row: object, settings: dict
     [
         ("42", "number"), ("-3/4", "number"), ("$1,200.50", "number"), ("12 apples", "number"), ("15%", "number"),
         (True, "boolean"), ("Yes", "boolean"), ("no", "boolean"), (r"\frac{1}{2}", "math"), ("(1, 2)", "math"),
-        ("x = 5", "math"), ("Paris", "math"), ("2^{10}", "math"), ("A long\nstory of 3 bears", "judge"), ("w " * 150, "judge"),
+        ("x = 5", "math"), ("Paris", "math"), ("2^{10}", "math"), ("w " * 150, "judge"),
+        ("A long\nstory of 3 bears", "judge"),
     ],
 )  # fmt: skip
 def test_the_grader_fits_the_answer(tmp_path: Path, answer: object, kind: str) -> None:

@@ -26,7 +26,8 @@ def word_problem(question: str, worked: str) -> Problem:
 
 TOM = word_problem(
     "Tom has 12 pens. He gives 5 pens to Anna and buys 3 boxes of 8 pens each day. How many pens are left in total?",
-    "After the gift he has 12-5=<<12-5=7>>7 pens.\nThe boxes hold 3*8=<<3*8=24>>24 pens.\nNow 7+24=<<7+24=31>>31.\n#### 31",
+    "After the gift he has 12-5=<<12-5=7>>7 pens.\nThe boxes hold 3*8=<<3*8=24>>24 pens.\n"
+    "Now 7+24=<<7+24=31>>31.\n#### 31",
 )
 
 
@@ -36,8 +37,10 @@ TOM = word_problem(
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("48/2", "24"), ("(3+4)*2", "14"), ("100-50-30-15", "5"), ("0.2*50", "10"), ("20%*50", "10"), ("1,200/4", "300"),
-        ("-3+5", "2"), ("2(3+4)", "14"), ("12×6÷8", "9"), ("3 x 4", "12"), (".5*4", "2"), ("2*-3", "-6"), ("1/3*3", "1"),
+        ("48/2", "24"), ("(3+4)*2", "14"), ("100-50-30-15", "5"), ("0.2*50", "10"), ("20%*50", "10"),
+        ("1,200/4", "300"),
+        ("-3+5", "2"), ("2(3+4)", "14"), ("12×6÷8", "9"), ("3 x 4", "12"), (".5*4", "2"), ("2*-3", "-6"),
+        ("1/3*3", "1"),
     ],
 )  # fmt: skip
 def test_expressions_are_exact(text: str, value: str) -> None:
@@ -46,7 +49,20 @@ def test_expressions_are_exact(text: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1/0", "2**3", "2^3", "__import__('os')", "1+", "(1+2", "a*2", "9" * 16, "1;2", "(" * 50 + "1" + ")" * 50, "1" * 300],
+    [
+        "",
+        "1/0",
+        "2**3",
+        "2^3",
+        "__import__('os')",
+        "1+",
+        "(1+2",
+        "a*2",
+        "9" * 16,
+        "1;2",
+        "(" * 50 + "1" + ")" * 50,
+        "1" * 300,
+    ],
 )
 def test_what_is_no_arithmetic(text: str) -> None:
     with pytest.raises(NotArithmetic):
@@ -59,7 +75,11 @@ def test_numbers_of_an_expression_can_be_replaced() -> None:
     assert evaluate("3+4", lambda at, _: Fraction(at)) == 1
     assert plain(Fraction(5, 2)) == "2.5"
     assert plain(Fraction(12345), like="1,000") == "12,345"
-    assert (plain(Fraction(9), like="5.00"), plain(Fraction(6), like="4.5"), plain(Fraction(-1, 2))) == ("9.00", "6", "-0.5")
+    assert (plain(Fraction(9), like="5.00"), plain(Fraction(6), like="4.5"), plain(Fraction(-1, 2))) == (
+        "9.00",
+        "6",
+        "-0.5",
+    )
     with pytest.raises(NotArithmetic):
         plain(Fraction(1, 3))
 
@@ -172,11 +192,11 @@ def test_names_change_everywhere_and_keep_their_gender() -> None:
     assert {his, hers}.isdisjoint({"Tom", "Anna"})
     assert made.question == TOM.question.replace("Tom", his).replace("Anna", hers)
     assert (made.answer, made.kind) == (TOM.answer, TOM.kind)
-    from porism.problems._change_names import _HERS, _HIS
+    from porism.problems._change_names import _LISTS
 
-    assert his in _HIS
-    assert hers in _HERS
-    assert not set(_HIS) & set(_HERS)
+    assert hers in _LISTS[0]
+    assert his in _LISTS[1]
+    assert len({name for known in _LISTS for name in known}) == sum(map(len, _LISTS)) > 300
     chinese = word_problem("小明有3支笔,小红有2支。", "小明和小红有<<3+2=5>>5支\n#### 5")
     made = changed(chinese, "names", "3")
     assert "小明" not in made.question + made.solution + made.meta["annotated"]
@@ -261,7 +281,9 @@ def test_the_stage(tmp_path: Path) -> None:
     assert {row["set"] for row in rows} == {"chinese_math/numbers", "chinese_math/names"}
     assert run("b", changes=["numbers", "names"]) == rows
     assert run("c", changes=["numbers", "names"], seed=5) != rows
-    assert len(run("d", changes=["numbers"], each=3)) > 2 * len([row for row in rows if row["set"] == "chinese_math/numbers"])
+    assert len(run("d", changes=["numbers"], each=3)) > 2 * len(
+        [row for row in rows if row["set"] == "chinese_math/numbers"]
+    )
     dropped = [row for _, row in store.rows(tmp_path / "a" / "dropped.jsonl")]
     assert all(re.match(r"(numbers|names), \w", str(row["reason"])) for row in dropped)
     assert len(dropped) + len(rows) == 24
@@ -274,7 +296,11 @@ def test_every_change_is_one_that_the_page_names() -> None:
 
 
 def test_tokens() -> None:
-    found = [(token.of(text), token.is_free) for text in ("He paid $1,200.50 for 3 of 5th, 2nd; 10:30, 3/4 and x2.",) for token in tokens(text)]
+    found = [
+        (token.of(text), token.is_free)
+        for text in ("He paid $1,200.50 for 3 of 5th, 2nd; 10:30, 3/4 and x2.",)
+        for token in tokens(text)
+    ]
     assert found == [
         ("1,200.50", True), ("3", True), ("5", False), ("2", False), ("10", False), ("30", False),
         ("3", False), ("4", False), ("2", False),

@@ -91,7 +91,9 @@ def test_a_hostile_line_is_left_out(tmp_path: Path, what: str) -> None:
 @pytest.mark.parametrize("what", [what for what in HOSTILE if what not in ("a huge row", "broken JSON")])
 def test_a_hostile_element_is_left_out(tmp_path: Path, what: str) -> None:
     element, reason = HOSTILE[what]
-    (tmp_path / "a.json").write_text(f"[{json.dumps(GOOD[0])}, {element}, {json.dumps(GOOD[1])}, {json.dumps(GOOD[2])}]")
+    (tmp_path / "a.json").write_text(
+        f"[{json.dumps(GOOD[0])}, {element}, {json.dumps(GOOD[1])}, {json.dumps(GOOD[2])}]"
+    )
     assert values(tmp_path / "a.json")[0] == GOOD[0]
     assert values(tmp_path / "a.json")[-1] == GOOD[2], "what follows is read"
     assert reason in [kind for _, kind in bad(tmp_path / "a.json")]

@@ -38,14 +38,18 @@ def test_every_pair_has_a_right_and_a_wrong_answer() -> None:
     assert len({problem.question for problem in found}) == 36
     for problem in found:
         assert check(gold=problem.answer, text=problem.solution, kind=problem.kind).correct, problem.question
-        assert not check(gold=problem.answer, text=problem.meta["rejected"], kind=problem.kind).correct, problem.question
+        assert not check(gold=problem.answer, text=problem.meta["rejected"], kind=problem.kind).correct, (
+            problem.question
+        )
     assert min(Counter(problem.group for problem in found).values()) >= 1
 
 
 def test_the_calculations_in_the_pairs() -> None:
     """In what is chosen every ``a op b = c`` holds."""
     for row in (json.loads(line) for line in samples.path("preferences").read_text(encoding="utf-8").splitlines()):
-        for left, right in re.findall(r"(?<![\d.])((?:[\d.()]+%?[+\-×÷])+[\d.()]+%?)=([\d.]+)(?![\d.]*（\w）余)", row["chosen"]):
+        for left, right in re.findall(
+            r"(?<![\d.])((?:[\d.()]+%?[+\-×÷])+[\d.()]+%?)=([\d.]+)(?![\d.]*（\w）余)", row["chosen"]
+        ):
             if "余" not in row["chosen"]:
                 assert evaluate(left) == read_number(right.rstrip(".")), (row["prompt"], left)
 

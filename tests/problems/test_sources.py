@@ -106,7 +106,9 @@ def test_the_original_folder_of_math(tmp_path: Path) -> None:
         ]
         assert {p.source for p in found} == {"math"}
     assert len(math.files("train", path=str(tmp_path))) == 3
-    assert [p.group for p in only(math.load("train", path=str(tmp_path), subjects=["number_theory"]))] == ["Number Theory"]
+    assert [p.group for p in only(math.load("train", path=str(tmp_path), subjects=["number_theory"]))] == [
+        "Number Theory"
+    ]
     put(tmp_path / "MATH" / "train" / "algebra" / "4.json", {"problem": "?", "solution": "no box"})
     assert [row.reason for row in math.load("train", path=str(tmp_path)) if isinstance(row, Unreadable)] == [
         "no answer: the solution has no box"
@@ -149,7 +151,8 @@ def test_strategyqa_from_the_hub_has_its_facts_in_one_text(tmp_path: Path) -> No
 
 SVAMP: list[dict[str, Any]] = [
     {"ID": "chal-1", "Body": "A pack of pens costs 76 coins. If there is a discount of 25 coins on each pack",
-     "Question": "How much do you pay for a pack?", "Equation": "( 76.0 - 25.0 )", "Answer": 51.0, "Type": "Subtraction"},
+     "Question": "How much do you pay for a pack?", "Equation": "( 76.0 - 25.0 )", "Answer": 51.0,
+     "Type": "Subtraction"},
     {"ID": "chal-2", "Body": "Ida had 7 pears and 4 figs. She ate 9 of them", "Question": "How many are left?",
      "Equation": "( ( 7.0 + 4.0 ) - 9.0 )", "Answer": 2.0, "Type": "Subtraction"},
     {"ID": "chal-3", "Body": "There are 9 rows.", "Question": "How many?", "Equation": "( 9.0 * 9.0 )", "Answer": 18.0,

@@ -121,7 +121,9 @@ def test_harder_and_easier(tmp_path: Path, way: str) -> None:
 
 def test_labels_by_self_consistency(tmp_path: Path) -> None:
     bare = Problem(question="What is 3 * 8?", answer="", source="t")
-    made, _ = run(tmp_path, {bare.question: ["#### 24", "3 * 8 = 24\n#### 24", "#### 11", "#### 24"]}, bare, ways=["label"])
+    made, _ = run(
+        tmp_path, {bare.question: ["#### 24", "3 * 8 = 24\n#### 24", "#### 11", "#### 24"]}, bare, ways=["label"]
+    )
     assert [(row["answer"], row["solution"], row["meta"]["votes"]) for row in made] == [("24", "#### 24", [3, 4])]
 
 
@@ -130,7 +132,8 @@ def test_backward_asks_for_a_number_of_the_question(tmp_path: Path) -> None:
     assert draft is not None
     question = draft.problem.question
     assert question.endswith("If the answer to the question above is 24, what is the value of the unknown x?")
-    assert (draft.problem.answer in ("6", "4")) and f" {draft.problem.answer} " not in question.partition("\n")[0]
+    assert draft.problem.answer in ("6", "4")
+    assert f" {draft.problem.answer} " not in question.partition("\n")[0]
     made, _ = run(tmp_path, {question: f"#### {draft.problem.answer}"}, ways=["backward"])
     assert made[0]["answer"] == draft.problem.answer
     assert made[0]["solution"] == f"#### {draft.problem.answer}"

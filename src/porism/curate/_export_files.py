@@ -167,14 +167,14 @@ def card(
         "configs": [{"config_name": "default", "data_files": [{"split": split, "path": f"data/{split}-*"}]}],
     }
     listed = "\n".join(f"| {source or 'not known'} | {count:,} |" for source, count in sources.most_common())
+    columns = ", ".join(f"`{column}`" for column in row)
     example = json.dumps(row, ensure_ascii=False, indent=1)
     fence = "````" if "```" in example else "```"
     return "\n".join(
         (
             f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---\n",
             f"# {name}\n",
-            f"{total:,} rows, split `{split}`, columns {', '.join(f'`{column}`' for column in row)}. "
-            f"Written by Porism {__version__}.\n",
+            f"{total:,} rows, split `{split}`, columns {columns}. Written by Porism {__version__}.\n",
             "| source | rows |\n|---|---|",
             f"{listed}\n",
             "The licence of each source applies to its rows." + ("" if license else " No licence was named."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from porism.records import JUDGED, Attempt, Example, Message, Problem, Record
 
@@ -141,7 +141,7 @@ def _spoken(turn: Message) -> dict[str, str]:
 
 
 def alpaca(found: Exchange) -> dict[str, Any]:
-    """A row of alpaca's layout, with LLaMA-Factory's ``system`` and ``history``; a pair has ``chosen`` and ``rejected``.
+    """A row of alpaca's layout, with LLaMA-Factory's ``system``, ``history``, and of pairs ``chosen`` and ``rejected``.
 
     Raises:
         ValueError: the record has no answer to train on, or its turns do not alternate.
@@ -151,9 +151,7 @@ def alpaca(found: Exchange) -> dict[str, Any]:
     roles = [turn["role"] for turn in turns]
     if not turns or roles != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
         raise ValueError("turns: alpaca's layout holds questions and answers in turn")
-    earlier = [
-        [asked["content"], told["content"]] for asked, told in zip(turns[:-1:2], turns[1:-1:2], strict=True)
-    ]
+    earlier = [[asked["content"], told["content"]] for asked, told in zip(turns[:-1:2], turns[1:-1:2], strict=True)]
     row: dict[str, Any] = {"id": found.id, "instruction": turns[-1]["content"], "input": ""}
     if found.rejected:
         row |= {"chosen": said[-1]["content"], "rejected": found.rejected[-1]["content"]}
@@ -164,4 +162,4 @@ def alpaca(found: Exchange) -> dict[str, Any]:
 
 def _without_system(prompt: Sequence[Message]) -> tuple[str, list[Message]]:
     system = "\n".join(turn["content"] for turn in prompt if turn["role"] == "system")
-    return system, [cast("Message", turn) for turn in prompt if turn["role"] != "system"]
+    return system, [turn for turn in prompt if turn["role"] != "system"]

@@ -74,7 +74,8 @@ def write(
     sources, first = Counter[str](), dict[str, Any]()
     paths = _Paths(place, format, file, split)
     with ExitStack() as opened:
-        writer: Writer = opened.enter_context(Table(paths.rows) if paths.is_table else Lines(paths.rows))
+        to: Writer = Table(paths.rows) if paths.is_table else Lines(paths.rows)
+        writer = opened.enter_context(to)
         for record in records:
             try:
                 found = exchange(record)
@@ -84,7 +85,7 @@ def write(
                 continue
             if first and list(row) != list(first) and format == "llamafactory":
                 raise DataError(f"the rows have different columns: {', '.join(first)} and {', '.join(row)}.")
-            first = first or row
+            first = first or dict(row)
             sources[found.source] += 1
             writer.add(row)
             yield record, ""

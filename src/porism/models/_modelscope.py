@@ -1,7 +1,7 @@
 """ModelScope's protocol: what a model or a data set consists of at a revision, and what its refusals mean.
 
-Two requests of its HTTP API: ``repo/files`` (for a data set ``repo/tree``, in pages) lists the files with their SHA-256,
-``repo`` sends one. A listing names no commit, so the hash of all names and hashes stands for it. The token is
+Two requests of its HTTP API: ``repo/files`` (for a data set ``repo/tree``, in pages) lists the files with their
+SHA-256, ``repo`` sends one. A listing names no commit, so the hash of all names and hashes stands for it. The token is
 ``MODELSCOPE_API_TOKEN``.
 """
 
@@ -148,7 +148,7 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
         )
     if refused.status == 404:
         return ModelError(
-            f"no {remote.noun} {remote.repo!r} with the revision {remote.revision!r} on {server.host}{why}, or it is private. "
-            f"Check the name at {page}"
+            f"no {remote.noun} {remote.repo!r} with the revision {remote.revision!r} on {server.host}{why}, or it is "
+            f"private. Check the name at {page}"
         )
     return ModelError(f"{server.host} answered {refused.status} for {remote}{why}. Try again later.")

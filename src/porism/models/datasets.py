@@ -1,7 +1,7 @@
 """A data set of a hub → its files in the cache, each fetched when it is first asked for.
 
-The first look asks the hub which commit a revision is, and which files it has. Both are remembered, so that a name means
-the same data until it is looked up anew. A file is checked against the hash that the hub states when it comes.
+The first look asks the hub which commit a revision is, and which files it has. Both are remembered, so that a name
+means the same data until it is looked up anew. A file is checked against the hash that the hub states when it comes.
 """
 
 from __future__ import annotations

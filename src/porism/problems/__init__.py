@@ -1,8 +1,8 @@
 """Problem sources, and the stage that turns one into records.
 
 A source is a module with ``load(split, *, …) -> Iterator[Problem | Unreadable]``. One that reads files also has
-``files(split, *, …) -> list[Path]``, so that a changed file is noticed; it takes the same settings, or some of them. One
-that reads records of some classes only has ``READS``, a tuple of these.
+``files(split, *, …) -> list[Path]``, so that a changed file is noticed; it takes the same settings, or some of them.
+One that reads records of some classes only has ``READS``, a tuple of these.
 
 A row that makes no problem is no error: it is dropped with its place and its reason. Only where most rows are like that
 does the stage stop.
@@ -180,7 +180,9 @@ class _Rows:
         bad = self._bad
         if bad > least and bad * 2 > self._seen and self._first is not None:
             where = f"{self._first.place}: " if self._first.place else ""
-            kinds = ", ".join(f"{count} {name.removeprefix('dropped: ')}" for name, count in self.reasons.most_common(3))
+            kinds = ", ".join(
+                f"{count} {name.removeprefix('dropped: ')}" for name, count in self.reasons.most_common(3)
+            )
             raise DataError(
                 f"{where}{self._first.reason}. Of {self._seen} rows {bad} make no problem ({kinds}). "
                 "Check the file and its layout, or mend the rows."

@@ -161,9 +161,10 @@ class _Parser:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise NotArithmetic("nested too deeply")
-        if token in ("-", "+"):
-            value = self._factor() if token == "+" else -self._factor()
-        elif token == "(":
+        sign = str(token)
+        if sign in ("-", "+"):
+            value = self._factor() if sign == "+" else -self._factor()
+        elif sign == "(":
             value = self._sum()
             if self._take() != ")":
                 raise NotArithmetic("a bracket is not closed")

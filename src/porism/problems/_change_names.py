@@ -1,7 +1,7 @@
 """Other first names in a problem.
 
-A name is replaced by one that is used for the same gender, so that pronouns stay right, everywhere in question, solution
-and options. Names that are also words (Will, May, Grace, Mark) are not touched.
+A name is replaced by one that is used for the same gender, so that pronouns stay right, everywhere in question,
+solution and options. Names that are also words (Will, May, Grace, Mark) are not touched.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 import random
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from porism.problems._changing import Unchanged
@@ -17,41 +18,17 @@ from porism.records import Problem
 
 __all__ = ["names"]
 
-_HERS = (
-    "Abigail Alice Alicia Amanda Amelia Amy Andrea Angela Anna Annie Audrey Barbara Becky Betty Bianca Brenda Bridget Camila Carla"
-    " Carol Caroline Catherine Cecilia Charlotte Chloe Christina Cindy Clara Claire Courtney Cynthia Daniela Deborah Diana"
-    " Donna Dorothy Elena Eliza Elizabeth Ella Ellen Emily Emma Erica Erin Esther Eva Fatima Fiona Frances Gabriela"
-    " Georgia Gina Gloria Hannah Harriet Heather Helen Irene Isabel Isabella Jane Janet Janice Jasmine Jenna Jennifer Jenny"
-    " Jessica Joanna Josephine Joyce Judith Julia Juliana Julie Karen Karina Katherine Kathleen Katie Kayla Kelly Kimberly"
-    " Kristen Laura Lauren Leah Lena Leila Lillian Linda Lisa Liz Lola Lucia Lucy Lydia Mabel Madison Maria Mariah Marie"
-    " Marina Marissa Martha Mary Megan Melanie Melissa Mia Michelle Mila Miranda Molly Monica Nadia Nancy Naomi Natalia"
-    " Natalie Nicole Nina Nora Olga Olivia Pamela Patricia Paula Peggy Priya Rachel Rebecca Renee Rita Rosa Roxanne Samantha"
-    " Sandra Sara Sarah Shannon Sharon Sheila Shirley Sofia Sonia Sophia Sophie Stacy Stella Stephanie Susan Susie Sylvia Tamara"
-    " Tanya Tara Teresa Tessa Theresa Tina Tracy Valerie Vanessa Vera Veronica Victoria Virginia Vivian Wendy Yolanda"
-    " Yvonne Zoe"
-).split()
-_HIS = (
-    "Aaron Abdul Adam Adrian Alan Albert Alberto Alejandro Alexander Alfred Allan Andre Andrew Anthony Antonio Arnold Arthur Austin"
-    " Barry Ben Benjamin Bernard Bob Bobby Brad Bradley Brandon Brendan Brian Bruce Bryan Caleb Calvin Carl Carlos Cedric Charles"
-    " Charlie Christopher Colin Conrad Craig Damian Daniel Darren Dave David Dennis Derek Diego Dmitri Donald Douglas Dustin"
-    " Dylan Edgar Eduardo Edward Edwin Eli Elias Elijah Emilio Enrique Eric Ernest Ethan Eugene Felix Fernando Francisco"
-    " Franklin Fred Freddy Gabriel Gary Geoffrey George Gerald Gilbert Gordon Greg Gregory Gustavo Harold Harry Hector"
-    " Henry Herbert Howard Hugo Ian Isaac Ivan Jackson Jacob Jake James Jason Javier Jeff Jeffrey Jeremy Jerome Jerry Jim Jimmy"
-    " Joe Joel John Johnny Jonathan Jorge Jose Joseph Joshua Juan Julian Justin Karl Keith Ken Kenneth Kevin Kyle Lamar Larry Leo"
-    " Leon Leonard Leroy Liam Logan Louis Lucas Luis Luke Malik Manuel Marco Marcus Mario Martin Marvin Mateo Matthew"
-    " Maurice Melvin Micah Michael Miguel Mike Mitchell Mohamed Nathan Neil Nicholas Noah Norman Oliver Omar Oscar Owen Pablo"
-    " Patrick Paul Pedro Peter Philip Rafael Ralph Ramon Randy Raul Raymond Reggie Ricardo Richard Rick Robert Roberto Rodney"
-    " Roger Roland Ronald Ross Roy Ruben Russell Ryan Samuel Scott Sean Sebastian Sergio Seth Shane Shawn Simon Stanley"
-    " Stephen Steve Steven Stuart Ted Terrence Theodore Thomas Tim Timothy Todd Tom Tommy Tony Travis Trevor Tyler Victor Vincent"
-    " Walter Warren Wayne Wesley William Zachary"
-).split()
-_EASTERN_HERS = "小红 小丽 小芳 小美 小燕 小敏 小娟 小玲 小兰 小梅 小雪 小婷".split()
-_EASTERN_HIS = "小明 小刚 小军 小强 小东 小杰 小亮 小勇 小华 小伟 小磊 小鹏".split()
-_LISTS = (_HERS, _HIS, _EASTERN_HERS, _EASTERN_HIS)
+_LISTS = [
+    line.split()
+    for line in (Path(__file__).parent / "data" / "first_names.txt").read_text(encoding="utf-8").splitlines()
+]
+"""Names that are used for women, for men, and the same in Chinese."""
 _LIST_OF = {name: known for known in _LISTS for name in known}
 _WESTERN = re.compile(r"(?<![A-Za-z])[A-Z][a-z]{1,12}(?![A-Za-z])")
-_EASTERN = re.compile("|".join([*_EASTERN_HERS, *_EASTERN_HIS]))
-_SPELT = re.compile(r"\b(?:letters?|alphabet\w*|vowels?|consonants?|initials?|palindrome|spell\w*)\b|笔画|字母", re.IGNORECASE)
+_EASTERN = re.compile("|".join([*_LISTS[2], *_LISTS[3]]))
+_SPELT = re.compile(
+    r"\b(?:letters?|alphabet\w*|vowels?|consonants?|initials?|palindrome|spell\w*)\b|笔画|字母", re.IGNORECASE
+)
 
 
 def names(problem: Problem, rng: random.Random) -> Problem:

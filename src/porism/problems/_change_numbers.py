@@ -7,8 +7,8 @@ The calculator annotations of a solution (``48/2 = <<48/2=24>>24``) are a small 
 - each number that the solution's text shows is one of these;
 - the question has no word of a condition that the program does not show ("at most", "which", "the first 3 hours").
 
-New numbers keep the order of the old ones; whole results stay whole, positive ones positive, shares below one. At last the
-changed text is read again from scratch, and must give back the new answer.
+New numbers keep the order of the old ones; whole results stay whole, positive ones positive, shares below one. At
+last the changed text is read again from scratch, and must give back the new answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 from typing import NamedTuple
@@ -161,9 +161,7 @@ def _understood(question: str, annotated: str, answer: str) -> _Program:
     return _Program(asked, found, free)
 
 
-def _leaf(
-    number: Number, asked: Sequence[Token], before: Sequence[_Calculation], text: str, held: set[int]
-) -> _Leaf:
+def _leaf(number: Number, asked: Sequence[Token], before: Sequence[_Calculation], text: str, held: set[int]) -> _Leaf:
     """Where a number comes from; numbers of the question that must stay are added to ``held``.
 
     Raises:
@@ -297,35 +295,19 @@ def _written(
 
 def _solution(annotated: str, program: _Program, changed: Mapping[int, Fraction], new: Sequence[Fraction]) -> str:
     """The annotated solution with the new numbers: in calculations by what they stand for, elsewhere by their value."""
-    meanings: dict[Fraction, set[Fraction]] = {}
-    for at, token in enumerate(program.question):
-        meanings.setdefault(token.value, set()).add(changed.get(at, token.value))
-    for calculation, result in zip(program.calculations, new, strict=True):
-        meanings.setdefault(calculation.result, set()).add(result)
-        for number, leaf in zip(_arithmetic.numbers(calculation.expression), calculation.leaves, strict=True):
-            if leaf.token < 0 and not leaf.results:
-                meanings.setdefault(number.value, set()).add(number.value)
+    meanings = _meanings(program, changed, new)
 
     def renewed(match: re.Match[str]) -> str:
-        found = meanings.get(Fraction(match[0].replace(",", "")), set())
+        old = Fraction(match[0].replace(",", ""))
+        found = meanings.get(old, set())
         if len(found) != 1:
             raise NotArithmetic(f"{match[0]} in the solution may be one of two numbers")
         (value,) = found
-        if value == Fraction(match[0].replace(",", "")):
-            return match[0]
-        return _arithmetic.plain(value, like=match[0])
+        return match[0] if value == old else _arithmetic.plain(value, like=match[0])
 
     parts, end = [], 0
     for calculation, result in zip(program.calculations, new, strict=True):
-        leaves = calculation.leaves
-
-        def value(at: int, number: Number, leaves: tuple[_Leaf, ...] = leaves) -> Fraction:
-            leaf = leaves[at]
-            if leaf.token >= 0:
-                return changed.get(leaf.token, number.value)
-            return new[leaf.results[-1]] if leaf.results else number.value
-
-        expression = _arithmetic.rewrite(calculation.expression, value)
+        expression = _arithmetic.rewrite(calculation.expression, _values(calculation.leaves, changed, new))
         after = _SHOWN.match(annotated, calculation.end)
         shown = _arithmetic.plain(result, like=after[0]) if after else ""
         parts += [
@@ -334,3 +316,32 @@ def _solution(annotated: str, program: _Program, changed: Mapping[int, Fraction]
         ]
         end = after.end() if after else calculation.end
     return "".join([*parts, _SHOWN.sub(renewed, annotated[end:])])
+
+
+def _values(
+    leaves: Sequence[_Leaf], changed: Mapping[int, Fraction], new: Sequence[Fraction]
+) -> Callable[[int, Number], Fraction]:
+    """What each number of a calculation has become."""
+
+    def value(at: int, number: Number) -> Fraction:
+        leaf = leaves[at]
+        if leaf.token >= 0:
+            return changed.get(leaf.token, number.value)
+        return new[leaf.results[-1]] if leaf.results else number.value
+
+    return value
+
+
+def _meanings(
+    program: _Program, changed: Mapping[int, Fraction], new: Sequence[Fraction]
+) -> dict[Fraction, set[Fraction]]:
+    """Each number of question and calculations → what it has become, all that it has become where it means several."""
+    found: dict[Fraction, set[Fraction]] = {}
+    for at, token in enumerate(program.question):
+        found.setdefault(token.value, set()).add(changed.get(at, token.value))
+    for calculation, result in zip(program.calculations, new, strict=True):
+        found.setdefault(calculation.result, set()).add(result)
+        for number, leaf in zip(_arithmetic.numbers(calculation.expression), calculation.leaves, strict=True):
+            if leaf.token < 0 and not leaf.results:
+                found.setdefault(number.value, set()).add(number.value)
+    return found

@@ -13,7 +13,8 @@ from porism.records import Problem
 __all__ = ["options"]
 
 _ABOUT_OTHERS = re.compile(
-    r"\b(?:above|below|both|neither|either|all of|none|options?|choices?|preceding|following)\b|\b[A-J]\s+(?:and|or|&)\s+[A-J]\b",
+    r"\b(?:above|below|both|neither|either|all of|none|options?|choices?|preceding|following)\b"
+    r"|\b[A-J]\s+(?:and|or|&)\s+[A-J]\b",
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?<![A-Za-z$\\])\(?[A-J]\)?(?![A-Za-z])")

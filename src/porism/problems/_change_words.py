@@ -58,7 +58,7 @@ _SAME_EASTERN = [
         (r"用去", "用掉"),
     )
 ]
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _SMALL_EASTERN = "零一二三四五六七八九十"
 _NOT_IN_WORDS = re.compile(r"\s?(?:%|percent|degrees?|[ap]\.?m\b|mph|°|[A-Za-z]{1,2}\b)")
 _MONEY = re.compile(r"[$£€¥]\s?\Z")
@@ -67,12 +67,12 @@ _IDLE = (
     ("A red kite was caught in a tree that morning.", ("kite", "tree", "red", "morning")),
     ("The town's library was founded in 1904.", ("library", "town", "founded", "year", "old", "age", "centur")),
     ("Somewhere down the street a radio played old songs.", ("radio", "song", "street", "music")),
-    ("The weather report had promised clouds, but the sky stayed clear.", ("weather", "cloud", "rain", "sky", "temperature")),
+    ("The weather report had promised clouds, but the sky stayed clear.", ("weather", "cloud", "rain", "sky")),
     ("A painting of a lighthouse hung on the wall.", ("paint", "lighthouse", "wall", "picture", "art")),
-    ("The number 47 bus passes by there on its way to the harbour.", ("bus", "harbour", "transport", "passenger", "ride")),
+    ("The number 47 bus passes by there on its way to the harbour.", ("bus", "harbour", "passenger", "ride")),
     ("An old clock in the hall had stopped years ago.", ("clock", "hour", "time", "minute", "hall", "year")),
-    ("A neighbour's cat with a white tail was asleep on the windowsill.", ("cat", "animal", "pet", "window", "tail", "neighbo")),
-    ("A poster announced a chess tournament with 32 players.", ("chess", "player", "tournament", "game", "poster", "team")),
+    ("A neighbour's cat with a white tail was asleep on the windowsill.", ("cat", "animal", "pet", "neighbo")),
+    ("A poster announced a chess tournament with 32 players.", ("chess", "player", "game", "team")),
     ("Far away a ship with 3 masts lay at anchor.", ("ship", "boat", "mast", "sea", "sail")),
     ("The nearest mountain is 2,100 metres high.", ("mountain", "height", "high", "metre", "meter", "climb", "hik")),
     ("The curtains in the room were green.", ("curtain", "room", "green", "colo", "cloth", "fabric")),
@@ -86,8 +86,9 @@ _IDLE_EASTERN = (
     ("那天公园里正在举行有32人参加的象棋比赛。", ("公园", "棋", "比赛", "人")),
 )
 _COUNTS_ALL = re.compile(
-    r"\b(?:objects?|items? (?:are|were) (?:mentioned|there)|things|animals|numbers? (?:is|are) (?:mentioned|in the))\b", re.IGNORECASE
-)  # fmt: skip
+    r"\b(?:objects?|items? (?:are|were) (?:mentioned|there)|things|animals|numbers? (?:is|are) (?:mentioned|in the))\b",
+    re.IGNORECASE,
+)
 
 
 def reword(problem: Problem, rng: random.Random) -> Problem:

@@ -52,8 +52,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def is_formal(question: str) -> bool:
-    """True where a text has formulas, in which words and sentences cannot be told apart. A dollar sign before a number is
-    money."""
+    """True where a text has formulas, in which sentences cannot be told; a dollar sign before a number is money."""
     return _FORMAL.search(re.sub(r"\$(?=\d)(?![^$]*\d\$)", "", question)) is not None
 
 

@@ -1,7 +1,7 @@
 """Numbers that a worked solution may use though no question states them: units, and numbers said in words.
 
-``explained(value, text)`` is what decides whether a constant of a solution is understood. A number that is not understood
-may hide a calculation that was left out, so a problem with one is not changed.
+``explained(value, text)`` is what decides whether a constant of a solution is understood. A number that is not
+understood may hide a calculation that was left out, so a problem with one is not changed.
 """
 
 from __future__ import annotations
@@ -91,15 +91,18 @@ _SIGNS: dict[str, tuple[Fraction | int, ...]] = {
     r"百|元|厘米|米|%|％": (100, _F(1, 100)),
     r"千|千米|公里|千克|公斤|升|毫升|吨": (1000,),
 }
-_MADE = [(re.compile(rf"\b(?:{words})\b", re.IGNORECASE), frozenset(map(_F, values))) for words, values in _WORDS.items()]
+_MADE = [
+    (re.compile(rf"\b(?:{words})\b", re.IGNORECASE), frozenset(map(_F, values))) for words, values in _WORDS.items()
+]
 _MADE += [(re.compile(signs), frozenset(map(_F, values))) for signs, values in _SIGNS.items()]
 
 DOUBTFUL = re.compile(
-    r"\b(?:which|whichever|whoever|most|least|maxim\w+|minim\w+|cheap\w*|expensive|better|best|worst|exceed\w*|up to|limit"
-    r"|(?:over|under|than|first|after|above|below|every|each|until|within|exactly|age|aged|page|room|grade|number|size)"
+    r"\b(?:which|whichever|whoever|most|least|maxim\w+|minim\w+|cheap\w*|expensive|better|best|worst|exceed\w*|up to"
+    r"|limit|(?:over|under|than|first|after|above|below|every|each|until|within|exactly|age|aged|page|room|grade|number|size)"
     r"\s[$£€]?\d|round\w*|nearest|digits?|prime|odd|even|leap|o'clock|midnight|noon|remainder|left ?over|full|overtime"
     r"|january|february|march|april|june|july|august|september|october|november|december|born|teen\w*|odds?|dice|cards?"
-    r"|letters?|spell\w*|whole|minimum|multiple of|factor|divisible|consecutive|at a time|enough|cover\w*|needs? to buy)\b"
+    r"|letters?|spell\w*|whole|minimum|multiple of|factor|divisible|consecutive|at a time|enough|cover\w*"
+    r"|needs? to buy)\b"
     r"|[最至]少|最多|最大|最小|至多|超过|不到|余|质数|奇数|偶数|整数|四舍五入|哪|第\d|每隔|需要几|够|点",
     re.IGNORECASE,
 )

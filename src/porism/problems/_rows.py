@@ -15,7 +15,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from porism import files
 from porism.errors import DataError
@@ -238,7 +238,7 @@ class _Window:
 def _table(file: io.BufferedIOBase, label: str, delimiter: str) -> Iterator[Row | Unreadable]:
     """The rows of CSV with a header."""
     csv.field_size_limit(_LARGEST)
-    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+    with io.TextIOWrapper(cast("Any", file), encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
         yield from _fields(csv.reader(text, delimiter=delimiter), label, delimiter)
 
 

@@ -1,7 +1,7 @@
 """Which files of a data set make up a configuration and a split.
 
-As the ``datasets`` library does: by the ``configs`` in the card (README.md) where it has some, else by the names of files
-and folders.
+As the ``datasets`` library does: by the ``configs`` in the card (README.md) where it has some, else by the names of
+files and folders.
 """
 
 from __future__ import annotations

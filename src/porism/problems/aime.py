@@ -82,7 +82,7 @@ def _problem(row: Mapping[str, Any]) -> Problem:
     row = {key.casefold(): value for key, value in row.items()}
     question = row.get("problem") or row.get("question")
     if not isinstance(question, str):
-        raise ValueError("no AIME row: expected a text under 'problem' or 'question'")
+        raise ValueError("no AIME row: expected a text under 'problem' or 'question'")  # noqa: TRY004 (a row)
     answer = str(row.get("answer", "")).strip()
     if not re.fullmatch(r"\d{1,3}(\.0)?", answer):
         raise ValueError(f"no answer: expected a whole number from 0 to 999, got {answer[:40]!r}")

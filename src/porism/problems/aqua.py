@@ -1,7 +1,7 @@
 """AQuA-RAT: algebra with five options and rationales (Ling et al., 2017, arXiv:1705.04146).
 
-The published files (``train.json``, ``dev.json``, ``test.json``: JSON Lines), ``aqua_SPLIT.jsonl`` and the hub's copy are
-read. The options stand below the question. The solution is the rationale with the letter below it.
+The published files (``train.json``, ``dev.json``, ``test.json``: JSON Lines), ``aqua_SPLIT.jsonl`` and the hub's copy
+are read. The options stand below the question. The solution is the rationale with the letter below it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _source_of(split: str, path: str, fetch: str) -> Source:
 def _problem(row: Mapping[str, Any]) -> Problem:
     question, rationale = row.get("question"), row.get("rationale")
     if not isinstance(question, str) or not isinstance(rationale, str):
-        raise ValueError("no AQuA row: expected texts under 'question' and 'rationale'")
+        raise ValueError("no AQuA row: expected texts under 'question' and 'rationale'")  # noqa: TRY004 (a row)
     options = _choices.plain(row.get("options"))
     letter = _choices.letter(row.get("correct"), options)
     return Problem(

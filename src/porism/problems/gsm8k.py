@@ -38,8 +38,8 @@ def load(
 ) -> Iterator[Problem | Unreadable]:
     """The problems of a split, in the file's order.
 
-    Calculator annotations are taken out of the solutions; ``meta`` keeps the annotated one where there are some, so that
-    numbers can be changed and the answer computed anew.
+    Calculator annotations are taken out of the solutions; ``meta`` keeps the annotated one where there are some, so
+    that numbers can be changed and the answer computed anew.
 
     Raises:
         MissingData: the file is in none of the places.

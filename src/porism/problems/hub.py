@@ -1,8 +1,8 @@
 """Any data set of a hub by its name, with a mapping of its columns; or a data set's folder.
 
 ``org/name`` and ``org/name@revision`` mean the Hugging Face hub, or the mirror that ``endpoint`` or ``HF_ENDPOINT``
-names; ``modelscope:org/name`` means ModelScope. Files are fetched one after the other as their rows are wanted, checked,
-and kept in the cache; code of a data set is never run.
+names; ``modelscope:org/name`` means ModelScope. Files are fetched one after the other as their rows are wanted,
+checked, and kept in the cache; code of a data set is never run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""MATH: competition problems with worked solutions (Hendrycks et al., 2021, arXiv:2103.03874), and MATH-500 of them.
 
-``math500`` is the 500 test problems that Lightman et al. (2023, arXiv:2305.20050) held out. The original folder
-(``train/algebra/1.json``), JSON Lines and the hub's copies are read. The answer is the last box of the solution where it
-has no key of its own.
+``math500`` is the 500 test problems that Lightman et al. (2023, arXiv:2305.20050) held out. The original
+folder (``train/algebra/1.json``), JSON Lines and the hub's copies are read. The answer is the last box of the solution
+where it has no key of its own.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def files(
 def _problem(row: Mapping[str, Any], subset: str) -> Problem:
     question, solution, answer = row.get("problem"), row.get("solution"), row.get("answer")
     if not isinstance(question, str) or not isinstance(solution, str):
-        raise ValueError("no MATH row: expected texts under 'problem' and 'solution'")
+        raise ValueError("no MATH row: expected texts under 'problem' and 'solution'")  # noqa: TRY004 (a row)
     if answer is None:
         answer = _boxed(solution)
     if not isinstance(answer, str) or not answer.strip():

@@ -1,4 +1,4 @@
-"""Problems changed so that their answer stays true: other numbers, names, words, an idle sentence, other order of options.
+"""Problems changed so that their answer stays true: other numbers, names or words, an idle sentence, mixed options.
 
 ===========  ==========================================================================================================
 change       what is done
@@ -32,8 +32,8 @@ from porism.problems._change_numbers import numbers
 from porism.problems._change_options import options
 from porism.problems._change_words import irrelevant, reword
 from porism.problems._changing import Unchanged
-from porism.records import Problem
 from porism.recipe import Seed
+from porism.records import Problem
 
 __all__ = ["CHANGES", "READS", "Change", "Unchanged", "changed", "files", "load"]
 

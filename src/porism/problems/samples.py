@@ -1,8 +1,8 @@
 """Small sets that ship with Porism, written for it: Chinese primary-school mathematics, and pairs of answers.
 
 ``chinese_math``: 77 problems with worked solutions, whose every step has a calculator annotation. ``preferences``: 36
-questions with a right answer and one with a typical mistake; the wrong one is ``meta.rejected``, and ``group`` is the kind
-of mistake. Both are MIT, as Porism is.
+questions with a right answer and one with a typical mistake; the wrong one is ``meta.rejected``, and ``group`` is the
+kind of mistake. Both are MIT, as Porism is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """StrategyQA: yes-or-no questions whose steps are left unsaid (Geva et al., 2021, arXiv:2101.02235).
 
-The published files (``strategyqa_train.json``: one JSON array) and the hub's copy are read. The chain of thought is the
-list of facts, with yes or no below it; ``meta`` has the question's decomposition. The published test split has no answers.
+The published files (``strategyqa_train.json``: one JSON array) and the hub's copy are read. The chain of thought is
+the list of facts, with yes or no below it; ``meta`` has the question's decomposition. The published test split has no
+answers.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def files(
 def _problem(row: Mapping[str, Any]) -> Problem:
     question, answer, facts = row.get("question"), row.get("answer"), row.get("facts")
     if not isinstance(question, str) or not isinstance(answer, bool):
-        raise ValueError("no StrategyQA row: expected a text under 'question' and true or false under 'answer'")
+        raise ValueError("no StrategyQA row: expected a text under 'question' and true or false under 'answer'")  # noqa: TRY004 (a row)
     known = [facts] if isinstance(facts, str) else facts if isinstance(facts, list) else []
     lines = [fact.strip() for fact in known if isinstance(fact, str) and fact.strip()]
     steps = row.get("decomposition")

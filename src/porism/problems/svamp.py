@@ -1,7 +1,7 @@
 """SVAMP: elementary word problems that vary known ones (Patel et al., 2021, arXiv:2103.07191).
 
-The published file ``SVAMP.json`` is the whole set of 1,000, which its authors test on (``split: test``); the hub's copy has
-700 for training and 300 for testing. The worked solution is the row's equation, a line for each operation.
+The published file ``SVAMP.json`` is the whole set of 1,000, which its authors test on (``split: test``); the hub's
+copy has 700 for training and 300 for testing. The worked solution is the row's equation, a line for each operation.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _source_of(split: str) -> Source:
 def _problem(row: Mapping[str, Any]) -> Problem:
     body, question = row.get("Body"), row.get("Question")
     if not isinstance(body, str) or not isinstance(question, str):
-        raise ValueError("no SVAMP row: expected texts under 'Body' and 'Question'")
+        raise ValueError("no SVAMP row: expected texts under 'Body' and 'Question'")  # noqa: TRY004 (a row)
     answer = _arithmetic.plain(_arithmetic.read_number(str(row.get("Answer"))))
     worked = _steps(str(row.get("Equation", "")), answer)
     return Problem(
@@ -97,10 +97,10 @@ def _joined(body: str, question: str) -> str:
 
 
 def _steps(equation: str, answer: str) -> str:
-    """An equation worked out, a line with a calculator annotation for each operation; empty where it is not right.
+    r"""An equation worked out, a line with a calculator annotation for each operation; empty where it is not right.
 
     >>> _steps("( ( 7.0 + 4.0 ) - 9.0 )", "2")
-    '7 + 4 = <<7+4=11>>11\\n11 - 9 = <<11-9=2>>2\\n#### 2'
+    '7 + 4 = <<7+4=11>>11\n11 - 9 = <<11-9=2>>2\n#### 2'
     """
     try:
         lines: list[str] = []
@@ -111,10 +111,10 @@ def _steps(equation: str, answer: str) -> str:
 
 
 def _worked(tokens: list[str], lines: list[str]) -> str:
-    """The value of ``( a op b )`` at the front of the tokens, which it takes off; what is computed goes to ``lines``."""
-    token = tokens.pop(0)
-    if token != "(":
-        return _arithmetic.plain(_arithmetic.read_number(token))
+    """The value of ``( a op b )`` at the front of the tokens, which are taken off; each operation goes to ``lines``."""
+    first = tokens.pop(0)
+    if first != "(":
+        return _arithmetic.plain(_arithmetic.read_number(first))
     left, sign, right = _worked(tokens, lines), tokens.pop(0), _worked(tokens, lines)
     if sign not in ("+", "-", "*", "/") or tokens.pop(0) != ")" or len(lines) > 20:
         raise _arithmetic.NotArithmetic(f"no operation: {sign[:20]!r}")

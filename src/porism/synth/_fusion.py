@@ -1,8 +1,8 @@
 """Problems of several sets in one: shares by quota, or by the sets' sizes at a temperature.
 
-At temperature T a set of n problems has a share in proportion to n to the power 1/T (as T5 mixes its tasks: Raffel et al.,
-2020, arXiv:1910.10683): 1 takes them as they are, and the higher T, the more alike the shares become. No problem is taken
-twice; what a small set cannot give is taken from the others.
+At temperature T a set of n problems has a share in proportion to n to the power 1/T (as T5 mixes its tasks: Raffel et
+al., 2020, arXiv:1910.10683): 1 takes them as they are, and the higher T, the more alike the shares become. No problem
+is taken twice; what a small set cannot give is taken from the others.
 """
 
 from __future__ import annotations

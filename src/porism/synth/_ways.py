@@ -6,6 +6,7 @@ import dataclasses
 import random
 import re
 import unicodedata
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -149,7 +150,7 @@ def _reversed(problem: Problem, question: str, token: Token) -> Problem:
     return dataclasses.replace(problem, question=question, answer=plain(token.value), solution="", meta=meta)
 
 
-def _number(answer: str) -> object:
+def _number(answer: str) -> Fraction:
     try:
         return read_number(answer)
     except NotArithmetic:
@@ -170,7 +171,7 @@ def _free(question: str) -> list[Token]:
     return free
 
 
-def _values(question: str) -> list[object]:
+def _values(question: str) -> list[Fraction]:
     return sorted(token.value for token in tokens(question))
 
 

@@ -1,20 +1,20 @@
 """Problems made of others by a model: reworded, with other numbers, backwards, harder or easier; each answer verified.
 
-==================  =====================================================================================================
+==================  ==================================================================================================
 way                 what is made
-==================  =====================================================================================================
+==================  ==================================================================================================
 keep                the problem as it is
-label               the problem with the answer that most of ``votes`` solutions agree on, and one of them as its solution
+label               the problem with the answer that most of ``votes`` solutions agree on, and one of them
 rephrase            the same in other words (MetaMath: Yu et al., 2023, arXiv:2309.12284)
 numbers, names      other numbers or names: by rule where that is sure (``porism problems perturb``), else by the model
 self_verification   question and answer as a statement with one number unknown (Weng et al., 2022, arXiv:2212.09561)
 backward            one number unknown and the answer given (FOBAR: Jiang et al., 2023, arXiv:2308.07758); by rule
 harder, easier      a condition more or less (Evol-Instruct: Xu et al., 2023, arXiv:2304.12244)
-==================  =====================================================================================================
+==================  ==================================================================================================
 
 The model solves each problem that it made ``votes`` times. Where the answer is known it must be what more than
-``agreement`` of all solutions state; where it is not, what they state becomes the answer (self-consistency: Wang et al.,
-2022, arXiv:2203.11171), and the first solution that says so the chain of thought. What is not so is dropped.
+``agreement`` of all solutions state; where it is not, what they state becomes the answer (self-consistency: Wang et
+al., 2022, arXiv:2203.11171), and the first solution that says so the chain of thought. What is not so is dropped.
 
 Several sets are mixed first, by quota or by size at a temperature (``total``, ``quotas``, ``mix_temperature``).
 """
@@ -32,7 +32,8 @@ from porism import recipe, store, strategies
 from porism.engines import LOADS, Engine, Sampling
 from porism.engines._stage import Staged, kept
 from porism.errors import DataError
-from porism.graders import asks_engine, check as judge
+from porism.graders import asks_engine
+from porism.graders import check as judge
 from porism.models.load import fingerprint
 from porism.prompts import messages
 from porism.records import Attempt, Problem, content_id
@@ -55,9 +56,13 @@ class Settings(recipe.Settings):
 
     input: Annotated[list[str], Field(description="problems: files or stage folders; their sets are mixed")]
     ways: Annotated[list[Way], Field(description="what is made of each problem", min_length=1)] = ["rephrase"]
-    model: Annotated[str, Field(description="who writes and solves: an alias, a folder, a server's model")] = "smollm2-135m"
+    model: Annotated[str, Field(description="who writes and solves: an alias, a folder, a server's model")] = (
+        "smollm2-135m"
+    )
     engine: Annotated[str, Field(description="who runs it")] = "local"
-    total: Annotated[int | None, Field(description="how many problems of the input are taken; all if not given", ge=1)] = None
+    total: Annotated[
+        int | None, Field(description="how many problems of the input are taken; all if not given", ge=1)
+    ] = None
     quotas: Annotated[dict[str, float], Field(description="set → its weight in the mixture; by size if none")] = {}
     mix_temperature: Annotated[
         float, Field(description="of the shares by size: 1 as they are, higher for more alike", gt=0)
