@@ -270,7 +270,7 @@ def test_files_are_told_by_their_names(paths: list[str], config: str, split: str
 @pytest.mark.parametrize(
     ("paths", "config", "split", "complaint"),
     [
-        (["train.csv"], "", "test", r"has no split 'test'.* It has train: --split"),
+        (["train.csv"], "", "test", r"has no split 'test'.* It has train. Name one with --split"),
         (["x/train.csv", "y/train.csv"], "", "train", "has several configurations: x, y. Name one with --config"),
         (["x/train.csv", "y/train.csv"], "z", "train", "has no configuration 'z'"),
         (["a.py"], "", "train", "expected files of rows"),

@@ -136,8 +136,8 @@ def _at(row: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def text_of(row: Mapping[str, Any], key: str) -> str:
-    """The text under a key; a number or a truth value as it is written.
+def text_of(row: Mapping[str, Any], key: str, what: str = "") -> str:
+    """The text under a key, which is the row's ``what``; a number or a truth value as it is written.
 
     Raises:
         ValueError: there is none.
@@ -148,7 +148,7 @@ def text_of(row: Mapping[str, Any], key: str) -> str:
     elif isinstance(value, int | float):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"no {key}: expected a text under {key!r}, got {_shown(value)}. {_keys(row)}")
+        raise ValueError(f"no {what or key}: expected a text under {key!r}, got {_shown(value)}. {_keys(row)}")
     return value
 
 
@@ -210,7 +210,7 @@ def kind_for(found: Fields) -> str:
 
 def _columns(row: Mapping[str, Any], columns: Columns) -> Fields:
     asked, given, options = (_at(row, key) for key in (columns.question, columns.solution, columns.options))
-    question = _prompt(asked)[0] if isinstance(asked, list) else text_of(row, columns.question)
+    question = _prompt(asked)[0] if isinstance(asked, list) else text_of(row, columns.question, "question")
     solution = given if isinstance(given, str) else ""
     group = _at(row, columns.group)
     if options is not None:
@@ -219,7 +219,7 @@ def _columns(row: Mapping[str, Any], columns: Columns) -> Fields:
         found = Fields(_choices.ask(question, texts), letter, solution, meta={"options": texts}, is_choice=True)
     else:
         key = columns.solution if solution and _at(row, columns.answer) is None else columns.answer
-        found = _worked(question, text_of(row, key), key)
+        found = _worked(question, text_of(row, key, "answer"), key)
         found = found._replace(question=question, solution=solution or found.solution)
     return found._replace(group="" if group is None else str(group))
 

@@ -179,4 +179,4 @@ def _require(wanted: str, known: Iterable[str], what: str, flag: str, label: str
     listed = ", ".join(name or "default" for name in names[:20])
     if wanted in ("", "\0"):
         raise DataError(f"{label} has several {what}s: {listed}. Name one with {flag}.")
-    raise DataError(f"{label} has no {what} {wanted!r}.{nearest(wanted, names)} It has {listed}: {flag}.")
+    raise DataError(f"{label} has no {what} {wanted!r}.{nearest(wanted, names)} It has {listed}. Name one with {flag}.")
