@@ -125,6 +125,12 @@ def test_labels_by_self_consistency(tmp_path: Path) -> None:
         tmp_path, {bare.question: ["#### 24", "3 * 8 = 24\n#### 24", "#### 11", "#### 24"]}, bare, ways=["label"]
     )
     assert [(row["answer"], row["solution"], row["meta"]["votes"]) for row in made] == [("24", "#### 24", [3, 4])]
+    known, dropped = run(
+        tmp_path, {bare.question: "#### 11", EGGS.question: "6 * 4 = 24\n#### 24"}, EGGS,
+        Problem(question=bare.question, answer="24", source="t"), name="known", ways=["label"],
+    )  # fmt: skip
+    assert [row["answer"] for row in known] == ["24"]
+    assert dropped[0]["reason"] == "not verified: 0 of 4 solutions gave '24'", "a known answer is not outvoted"
 
 
 def test_backward_asks_for_a_number_of_the_question(tmp_path: Path) -> None:

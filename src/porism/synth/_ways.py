@@ -28,8 +28,8 @@ WRITES: dict[Way, str] = {
     "easier": "easier",
 }
 """Ways that ask a model to write, and the text that it is asked with."""
-KEEPS_ANSWER: frozenset[Way] = frozenset({"rephrase", "names", "self_verification", "backward"})
-"""Ways whose problems have an answer that is known; of the others it is found by agreement."""
+KEEPS_ANSWER: frozenset[Way] = frozenset({"label", "rephrase", "names", "self_verification", "backward"})
+"""Ways that keep an answer that is known; of the others, and where none is known, it is found by agreement."""
 
 _LABEL = re.compile(
     r"\A\s*(?:#+\s*|\*\*)?(?:(?:the\s+)?(?:new|rewritten|rephrased|harder|easier|changed|simplified)\s+)?(?:problem|question)"
