@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from porism.graders import check
-from porism.problems import Unreadable, file
+from porism.problems import Unreadable, _layouts, file
 from porism.records import Problem
 
 STEPS = "3 boxes hold 3 * 4 = 12 eggs.\n#### 12"
@@ -169,3 +171,33 @@ def test_keys_of_your_own(tmp_path: Path) -> None:
     found = load(tmp_path, {"conversations": SHARE, "task_category": "Math"}, group="task_category")
     assert isinstance(found, Problem)
     assert found.group == "Math"
+
+
+TEXTS = st.sampled_from(
+    ["", "12", "#### 12", "\\boxed{", "<think>", "user", "assistant", "human", "text", "A", "[", "nan", "\ud800"]
+)
+VALUES = st.recursive(
+    TEXTS | st.none() | st.booleans() | st.integers() | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "from", "value", "type", "text", "label"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(sorted({key for _, row in LAYOUTS.values() for key in row} | {"options", "labels", "history"}))
+
+
+@settings(max_examples=400, deadline=None)
+@given(row=st.dictionaries(KEYS, VALUES, max_size=5), layout=st.sampled_from(["auto", *_layouts._LAYOUTS]))
+def test_no_row_whatsoever_breaks_off(row: dict[str, Any], layout: Any) -> None:
+    """It says a question and an answer, or why it does not."""
+    try:
+        found = _layouts.fields(row, _layouts.Columns(), layout)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert found.question.strip()
+        assert found.answer
+        assert _layouts.kind_for(found)

@@ -266,7 +266,7 @@ def _sharegpt(row: Mapping[str, Any]) -> Fields:
 
 
 def _completion(row: Mapping[str, Any]) -> Fields:
-    if row.get("label") is not None and row["label"] is not True:
+    if row.get("label") not in (None, True):
         raise ValueError(f"labelled false: its completion is an answer that is not wanted ({row['label']!r:.20})")
     question, system = _prompt(row.get("prompt"))
     return _worked(question, _said(row.get("completion"), "completion"), "completion", system)
