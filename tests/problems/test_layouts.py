@@ -1,5 +1,6 @@
 """Every layout in which rows are written → question, chain of thought, answer."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -193,11 +194,8 @@ KEYS = st.sampled_from(sorted({key for _, row in LAYOUTS.values() for key in row
 @given(row=st.dictionaries(KEYS, VALUES, max_size=5), layout=st.sampled_from(["auto", *_layouts._LAYOUTS]))
 def test_no_row_whatsoever_breaks_off(row: dict[str, Any], layout: Any) -> None:
     """It says a question and an answer, or why it does not."""
-    try:
+    with contextlib.suppress(ValueError):
         found = _layouts.fields(row, _layouts.Columns(), layout)
-    except ValueError as error:
-        assert str(error)
-    else:
         assert found.question.strip()
         assert found.answer
         assert _layouts.kind_for(found)

@@ -213,7 +213,7 @@ def test_reworded() -> None:
         assert "altogether" in question or "five" in question or "three" in question or "every day" in question or (
             "eight" in question or "purchases" in question or "remain" in question
         )  # fmt: skip
-    for question in ("It costs $5.", "He runs 5 km.", "At 5 pm.", "5% of it.", "The 5th one."):
+    for question in ("It costs $5.", "He runs 5 km.", "At 5 pm.", "5% of it.", "The 5th one.", "A 5 x 4 x 6 board."):
         with pytest.raises(Unchanged):
             changed(Problem(question=question, answer="1"), "reword")
     with pytest.raises(Unchanged, match="a formula"):

@@ -184,7 +184,7 @@ class _Rows:
                 f"{count} {name.removeprefix('dropped: ')}" for name, count in self.reasons.most_common(3)
             )
             raise DataError(
-                f"{where}{self._first.reason}. Of {self._seen} rows {bad} make no problem ({kinds}). "
+                f"{where}{self._first.reason.rstrip('.')}. Of {self._seen} rows {bad} make no problem ({kinds}). "
                 "Check the file and its layout, or mend the rows."
             )
 

@@ -10,9 +10,11 @@ from typing import NamedTuple
 __all__ = ["Token", "Unchanged", "is_formal", "is_japanese_or_chinese", "sentences", "tokens"]
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?(?![\d,])|\d+(?:\.\d+)?")
-_BOUND_BEFORE = re.compile(r"(?:[A-Za-z_/:#^\\.=+*<>×÷]|\d[,.]|[A-Za-z0-9][-–])\Z")
+_BOUND_BEFORE = re.compile(r"(?:[A-Za-z_/:#^\\.=+*<>×÷]|\d[,.]|[A-Za-z0-9][-–]|(?:\s|\d)[xX]\s)\Z")
 _BOUND_AFTER = re.compile(
-    r"(?:st|nd|rd|th)\b|[A-Za-z_/:^\\=+*<>×÷]|[-–]\d|[.,]\d|\s?(?:[ap]\.?m\b|o'clock|月|日|号|年级|点)", re.IGNORECASE
+    r"(?:st|nd|rd|th)\b|[A-Za-z_/:^\\=+*<>×÷]|[-–]\d|[.,]\d|\s[xX]\s?\d"
+    r"|\s?(?:[ap]\.?m\b|o'clock|月|日|号|年级|点)",
+    re.IGNORECASE,
 )
 _FORMAL = re.compile(r"[$\\^_{}]|\[asy\]")
 _EASTERN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -43,7 +45,7 @@ def tokens(text: str) -> list[Token]:
     """The numbers in a text, in order."""
     found = []
     for match in _NUMBER.finditer(text):
-        before, after = text[max(0, match.start() - 2) : match.start()], text[match.end() : match.end() + 8]
+        before, after = text[max(0, match.start() - 3) : match.start()], text[match.end() : match.end() + 8]
         value = Fraction(match[0].replace(",", "")) if len(match[0]) < 16 else Fraction(0)
         free = len(match[0]) < 16 and not _BOUND_BEFORE.search(before) and not _BOUND_AFTER.match(after)
         free = free and not (value.denominator == 1 and 1900 <= value <= 2100 and "," not in match[0])  # a year
