@@ -13,7 +13,10 @@ from porism.errors import RecipeError
 from porism.find import find, names
 from porism.models.machine import choose_dtype, choose_threads
 
-__all__ = ["Staged", "kept", "starter", "with_engine"]
+__all__ = ["FAILED", "Staged", "kept", "starter", "with_engine"]
+
+FAILED = "failed_requests.jsonl"
+"""Beside the records: requests to a server that failed for good."""
 
 S = TypeVar("S", bound=recipe.Settings)
 
@@ -111,6 +114,17 @@ class Staged:
         """Log-probabilities; see :class:`porism.engines.Engine`."""
         return self._started().score(pairs)
 
+    def account(self) -> None:
+        """Add what an engine behind HTTP has used to the manifest, at once: a stage that is cut off has paid too."""
+        usage = getattr(self._engine, "usage", None)
+        manifest = self._out.manifest
+        if not isinstance(usage, tuple) or manifest is None:
+            return
+        for name, value in usage._asdict().items():  # type: ignore[attr-defined]  # a named tuple
+            figure = f"{self._prefix}engine_{name}"
+            self._out.figures[figure] = manifest.figures[figure] = manifest.figures.get(figure, 0) + value
+        self._out.save()
+
     def close(self) -> None:
         """Release the engine, if it was started."""
         if self._engine:
@@ -124,7 +138,9 @@ class Staged:
 
     def _started(self) -> Engine:
         if self._engine is None:
-            engine = self._start(self._model, **self.fixed)
+            wanted = self._start.keywords.get("failed") == ""
+            kept = {"failed": str(self._out.beside(f"{self._prefix}{FAILED}"))} if wanted else {}
+            engine = self._start(self._model, **self.fixed, **kept)
             lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
             if lacking:
                 raise RecipeError(

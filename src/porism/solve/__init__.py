@@ -133,7 +133,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         plan = _plan(range(len(problems)), problems, settings.problems_at_once)
         failed = out.places(lambda row: row.get("finish") == "error") if settings.retry_errors else []
         again = _plan(sorted({at // settings.samples for at in failed}), problems, settings.problems_at_once)
-        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
+        try:
+            out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
+        finally:
+            started.account()
     taken = getattr(engine, "taken", 0)
     if taken:
         out.figures["samples_from_cache"] = taken
