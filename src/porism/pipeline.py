@@ -311,11 +311,11 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
     passed: list[_Made] = []
     for name, value in _references(stage.settings):
         labels = [(other.name, other.verb) for other in earlier]
-        value, _ = _parted(value, labels)
-        if not any(value in label for label in labels):
+        stage_name, _ = _parted(value, labels)
+        if not any(stage_name in label for label in labels):
             passed += [None] if name == "input" else []
             continue
-        number = recipe.number_of(value, labels, f"{where}: {name}")
+        number = recipe.number_of(stage_name, labels, f"{where}: {name}")
         found, reads = made[number], stage.settings.reads if name != "against" else ()
         if name == "model":
             if earlier[number].verb != "train":

@@ -1,7 +1,7 @@
 """Pairs of vectors that point the same way: all of them below a size, and above it those that share a cell.
 
-Up to ``exact_below`` vectors, every pair is compared. Above, the vectors are put into cells (an inverted file): those of
-the nearest centroids of a k-means on a sample, by FAISS, again within cells that are still large; pairs are compared
+Up to ``exact_below`` vectors, every pair is compared. Above, the vectors are put into cells (an inverted file): those
+of the nearest centroids of a k-means on a sample, by FAISS, again within cells that are still large; pairs are compared
 within cells alone, by matrix products. The cells hold a fixed number of vectors, so the work grows with the number of
 vectors and not with its square. A vector that lies close to the border of two cells is put into both: two vectors on
 either side of it then meet. Only the two nearest cells are taken, so that the work stays bounded where all lie close.
@@ -33,10 +33,12 @@ _ROUNDS = 8
 _MARGIN = 0.15
 """How close to the border counts as close, as a share of the distance of two vectors that are just alike. Of that
 distance, which may point anywhere, only a part lies across the border: in 384 dimensions seldom more than this."""
-_BLOCK = 2_048
+_BLOCK = 1_024
 _DENSE = 64
 """Alike vectors for each one in a block, beyond which not all pairs are listed."""
 _SEED = 1234
+_LOWER = np.tri(_BLOCK, dtype=np.bool_)
+"""The pairs of a block with itself that are no pairs, or are there already."""
 
 
 class Alike(NamedTuple):
@@ -120,7 +122,7 @@ class _Finder:
                 right = left if other == start else self._vectors[columns]
                 cosines = left @ right.T
                 if other == start:
-                    cosines[np.tril_indices(len(rows))] = -2.0
+                    np.copyto(cosines, -2.0, where=_LOWER[: len(rows), : len(rows)])
                 self._take(rows, columns, cosines)
 
     def pairs(self) -> Alike:
@@ -210,7 +212,7 @@ def _centroids(sample: Floats, count: int) -> Floats:
         max_points_per_centroid=_SAMPLE,
     )
     means.train(np.ascontiguousarray(sample))
-    found: Floats = means.centroids.astype(np.float32)
+    found: Floats = np.asarray(means.centroids, np.float32)
     return found
 
 

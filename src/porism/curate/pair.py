@@ -43,7 +43,9 @@ def make(
     ] = 0.0,
     reward: Annotated[str, Field(description="the tag that holds the reward, such as judge.reward")] = "reward",
     pairs: Annotated[int, Field(description="most pairs of one prompt", ge=1)] = 1,
-    balance: Annotated[bool, Field(description="reject the wrong answer whose length is nearest to the chosen one's")] = False,
+    balance: Annotated[
+        bool, Field(description="reject the wrong answer whose length is nearest to the chosen one's")
+    ] = False,
 ) -> Iterator[Made]:
     """Pairs, in the order in which they are complete. The input is gone through twice; only what is in a pair is held.
 
@@ -118,5 +120,3 @@ def _pair(chosen: Attempt, rejected: Attempt, choice: Choice) -> Pair:
         rejected=[Message(role="assistant", content=rejected.text)],
         meta={name: value for name, value in meta.items() if value not in (None, "")},
     )
-
-
