@@ -9,8 +9,8 @@ once: a step that has to see all records before it can decide remembers what it 
 ``make(records, *, …) -> Iterator[Made]``
     makes other records of them, in whatever number and order: pairs, a mixture, the parts of a split.
 ``write(records, place, add, *, …) -> Iterator[tuple[Record, str]]``
-    writes files for others, and says of each record whether it could: ``place(name)`` is where a file stands, ``add(path)``
-    makes it part of the output.
+    writes files for others, and says of each record whether it could: ``place(name)`` is where a file stands,
+    ``add(path)`` makes it part of the output.
 ``page(stages, *, …) -> str``
     looks at the outputs of stages and makes no records, but one HTML page.
 
