@@ -17,7 +17,7 @@ PACKAGES = {
     "porism.graders": ("grade", "grade_all"),
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
-    "porism.curate": ("curate", "make", "page"),
+    "porism.curate": ("curate", "make", "page", "write"),
     "porism.embeddings": ("load", "identify"),
     "porism.synth": ("run",),
     "porism.tools": ("call",),

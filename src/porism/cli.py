@@ -68,17 +68,27 @@ _STAGES = {
 
 _EXAMPLES = {
     "problems file": "porism problems file --path mine.jsonl --output problems.jsonl",
+    "problems hub": "porism problems hub --dataset openai/gsm8k --config main --split test --output gsm8k",
+    "problems math": "porism problems math --subset math500 --split test --fetch hf --output math500",
+    "problems aqua": "porism problems aqua --split validation --path AQuA --output aqua",
+    "problems strategyqa": "porism problems strategyqa --split dev --path strategyqa --output strategyqa",
+    "problems svamp": "porism problems svamp --split test --path SVAMP.json --output svamp",
+    "problems aime": "porism problems aime --year 2024 --fetch hf --output aime",
+    "problems samples": "porism problems samples --which chinese_math --output chinese",
+    "problems perturb": "porism problems perturb --input test.jsonl --changes numbers --changes names --output changed",
     "problems procedural": "porism problems procedural --tasks '{chain_sum: {count: 20}}' --output sums.jsonl",
     "synth magpie": (
         "porism synth magpie --model smollm2-135m --total 60 --ins-temp 1.2 --ins-top-p 1.0 "
         "--res-temp 0.1 --res-top-p 1.0 --output runs/magpie"
     ),
     "synth respond": "porism synth respond --input runs/magpie --responses 4 --res-temp 0.8 --output runs/align",
+    "synth rewrite": "porism synth rewrite --input train.jsonl --ways rephrase --ways backward --votes 4 --output more",
     "synth report": "porism synth report --input runs/magpie --input runs/align --output runs/synth-report",
     "solve direct": "porism solve direct --input test.jsonl --output runs/direct",
     "solve few_shot": "porism solve few-shot --input test.jsonl --shots 2 --output runs/few-shot",
     "solve worked": "porism solve worked --input train.jsonl --output runs/worked",
     "curate dedup": "porism curate dedup --input kept.jsonl --output unique.jsonl",
+    "curate export": "porism curate export --input kept.jsonl --format llamafactory --output exported",
     "curate decontaminate": "porism curate decontaminate --input a.jsonl --against test.jsonl --action drop --output b",
     "curate filter": "porism curate filter --input tagged --where 'difficulty >= 3' --output hard",
     "curate mix": "porism curate mix --input a.jsonl --input b.jsonl --weights '[2, 1]' --count 3000 --output mixed",

@@ -19,6 +19,7 @@ __all__ = [
     "Malformed",
     "checksum",
     "each",
+    "is_deep",
     "load_json",
     "lock",
     "parse_json",
@@ -80,13 +81,18 @@ def parse_json(text: str, place: str) -> Any:
     """
     try:
         value = json.loads(text)
-        if _depth(value) <= _DEEPEST:
+        if not is_deep(value):
             return value
     except ValueError as error:
         raise DataError(f"{place}: not valid JSON ({error}). Mend or remove it.") from None
     except RecursionError:
         pass
     raise DataError(f"{place}: expected JSON of at most {_DEEPEST} levels, found more. Mend or remove it.") from None
+
+
+def is_deep(value: object) -> bool:
+    """True for a value with more lists and objects within one another than are read."""
+    return _depth(value) > _DEEPEST
 
 
 def _depth(value: object) -> int:

@@ -103,8 +103,7 @@ def parse(row: Mapping[str, Any]) -> Record:
     else:
         raise ValueError(
             "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            "(prompt, completion) or a pair (prompt, chosen, rejected); got the fields "
-            f"{', '.join(sorted(row)) or 'none'}"
+            f"(prompt, completion) or a pair (prompt, chosen, rejected); got {', '.join(sorted(row)) or 'no field'}"
         )
     record: Record = _adapter(cast("Any", kind)).validate_python(
         {name: value for name, value in row.items() if name != "id"}

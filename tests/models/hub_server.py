@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
-LARGE = (".safetensors", ".bin", ".model")
+LARGE = (".safetensors", ".bin", ".model", ".parquet")
 """What a hub keeps in large-file storage."""
 
 
@@ -92,6 +92,8 @@ class Hub(Server):
 
     def __init__(self, files: Mapping[str, bytes], *, repo: str = "org/tiny", cdn: str = "", **options: Any) -> None:
         super().__init__()
+        self.kind = "models"
+        """What the repository holds: models or datasets."""
         self.files, self.repo, self.cdn = dict(files), repo, cdn
         self.faults = Faults()
         self.commits = {"main": COMMIT, COMMIT: COMMIT}
@@ -126,10 +128,11 @@ class Hub(Server):
         token = seen.headers.get("authorization", "").removeprefix("Bearer ")
         if token and token not in self.tokens:
             return request.refuse(401, "", "Invalid credentials in Authorization header")
-        match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", seen.path)
+        match = re.fullmatch(rf"/api/{self.kind}/([^/]+/[^/]+)/revision/(.+)", seen.path)
         if match:
             return self._listing(request, match[1], unquote(match[2]))
-        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", seen.path)
+        prefix = "" if self.kind == "models" else f"/{self.kind}"
+        match = re.fullmatch(rf"{prefix}/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", seen.path)
         if match and match[1] == self.repo and match[2] in self.commits:
             return self._resolve(request, seen, token, unquote(match[3]))
         return request.refuse(404, "RepoNotFound", "Repository not found")
@@ -197,22 +200,28 @@ class ModelScope(Server):
         self.faults = Faults()
         self.tokens: tuple[str, ...] | None = None
         """Tokens that have access, where not everyone has."""
+        self.kind = "models"
+        """What the repository holds: models or datasets."""
 
     def answer(self, request: _Handler, seen: Seen) -> None:
-        at = f"/api/v1/models/{self.repo}/repo"
+        at = f"/api/v1/{self.kind}/{self.repo}/repo"
         if seen.path in self.faults.raw:
             return request.plain(*self.faults.raw[seen.path])
         if self.tokens is not None and seen.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return request.plain(403, {}, json.dumps({"Code": 10010205003, "Message": "no permission"}).encode())
         if seen.query.get("Revision") not in ("master", "v1") or not seen.path.startswith(at):
             return request.plain(404, {}, json.dumps({"Code": 10010205001, "Message": "Not found"}).encode())
-        if seen.path == f"{at}/files":
+        if seen.path == (f"{at}/files" if self.kind == "models" else f"{at}/tree"):
             assert seen.query["Recursive"] == "true"
             entries = [
                 {"Path": name, "Type": "blob", "Size": len(data), "Sha256": hashlib.sha256(data).hexdigest()}
                 for name, data in self.files.items()
             ]
-            data = {"Files": [{"Path": "sub", "Type": "tree", "Size": 0, "Sha256": ""}, *entries]}
+            entries = [{"Path": "sub", "Type": "tree", "Size": 0, "Sha256": ""}, *entries]
+            if self.kind == "datasets":
+                page, size = int(seen.query["PageNumber"]), int(seen.query["PageSize"])
+                entries = entries[(page - 1) * size : page * size]
+            data = {"Files": entries}
             return request.plain(200, {}, json.dumps({"Code": 200, "Success": True, "Data": data}).encode())
         name = seen.query["FilePath"]
         if self.cdn and name.endswith(LARGE):

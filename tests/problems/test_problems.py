@@ -135,10 +135,6 @@ def test_gsm8k_as_published(data: Path) -> None:
 def test_gsm8k_errors(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match=r"expected gsm8k_train\.jsonl"):
         list(gsm8k.load("train", path=str(tmp_path)))
-    for answer in ("no mark", "no number ####"):
-        (tmp_path / "train.jsonl").write_text(json.dumps({"question": "?", "answer": answer}))
-        with pytest.raises(DataError, match=r"train\.jsonl, line 1: .*####"):
-            list(gsm8k.load("train", path=str(tmp_path)))
 
 
 def test_files_in_both_layouts(tmp_path: Path) -> None:
@@ -167,23 +163,23 @@ def test_files_in_both_layouts(tmp_path: Path) -> None:
         (
             "a.jsonl",
             '{"question": "?"}',
-            r"a\.jsonl, line 1: expected a text under 'answer'.*Keys in this row: question",
+            r"a\.jsonl, line 1: no answer: expected a text under 'answer'.*Keys in this row: question",
         ),
         ("a.json", '[{"question": "?", "answer": ""}]', r"a\.json, item 1"),
-        ("a.json", "[3]", "item 1: expected an object, got int"),
-        ("a.json", "[", "not valid JSON"),
+        ("a.json", "[3]", "item 1: no object: expected a JSON object, got int"),
+        ("a.json", "[", "cut off: the list is never closed"),
         ("a.jsonl", "", "gave no problem"),
         (
             "a.jsonl",
             '{"question": "?", "answer": NaN}',
-            r"a\.jsonl, line 1: expected an answer under 'answer', got 'nan'",
+            r"a\.jsonl, line 1: no answer: expected one under 'answer', got 'nan'",
         ),
-        ("a.jsonl", '{"question": "?", "answer": "-Infinity"}', "expected an answer"),
-        ("a.jsonl", '{"question": "?", "answer": "so it is\\n####"}', "line 1: expected an answer"),
+        ("a.jsonl", '{"question": "?", "answer": "-Infinity"}', "no answer: expected one"),
+        ("a.jsonl", '{"question": "?", "answer": "so it is\\n####"}', "line 1: no answer: expected one"),
         (
             "a.jsonl",
             '{"question": "\\ud800?", "answer": "1"}',
-            "line 1: the text under 'question' has half of a surrogate",
+            "half of a surrogate pair: in the question",
         ),
         (".", None, "found a folder"),
         ("gone.jsonl", None, "no such file"),

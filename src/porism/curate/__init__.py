@@ -1,6 +1,6 @@
 """Curation: records in; records out; a reason for each that is not.
 
-A step is a module with one of three functions. ``records`` is a :class:`Source`, which may be gone through more than
+A step is a module with one of four functions. ``records`` is a :class:`Source`, which may be gone through more than
 once: a step that has to see all records before it can decide remembers what it needs, not the records.
 
 ``curate(records, *, …) -> Iterator[tuple[Record, str]]``
@@ -8,6 +8,9 @@ once: a step that has to see all records before it can decide remembers what it 
     may be a changed one: with tags, say.
 ``make(records, *, …) -> Iterator[Made]``
     makes other records of them, in whatever number and order: pairs, a mixture, the parts of a split.
+``write(records, place, add, *, …) -> Iterator[tuple[Record, str]]``
+    writes files for others, and says of each record whether it could: ``place(name)`` is where a file stands,
+    ``add(path)`` makes it part of the output.
 ``page(stages, *, …) -> str``
     looks at the outputs of stages and makes no records, but one HTML page.
 
@@ -110,14 +113,15 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     if step.__name__ == "make":
         out.write(_placed(_checked(part, bound(source), Made), source))
     else:
-        _decide(part, bound, source, out)
+        decide = (lambda records: bound(records, out.beside, out.add)) if step.__name__ == "write" else bound
+        _decide(part, decide, source, out)
     out.counts.update(_reasons(out))
     if not out.counts["records"]:
         raise DataError(f"curate {part} dropped all {len(source)} records. See {out.dropped} for the reasons.")
 
 
 def _step(part: str) -> Callable[..., Any]:
-    found: Callable[..., Any] = find(PARTS, part, "curate", "make", "page")
+    found: Callable[..., Any] = find(PARTS, part, "curate", "make", "page", "write")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The Hugging Face hub's protocol: what a model consists of at a commit, and what its refusals mean.
+"""The Hugging Face hub's protocol: what a model or a data set consists of at a commit, and what its refusals mean.
 
 The protocol is that of ``huggingface_hub``: one request for the commit and its files with their hashes, then a file an
 address. Its library finds the user's token. Large files come in plain HTTP; the addresses that the server gives for its
@@ -19,7 +19,7 @@ from porism.models._download import File
 from porism.models._site import Refused, Site, host_of, printable
 from porism.models.names import Remote, is_commit
 
-__all__ = ["Listing", "described", "listing", "offline", "refusal", "site"]
+__all__ = ["Listing", "address", "described", "listing", "offline", "refusal", "site"]
 
 HOME = "https://huggingface.co"
 _OWN_HOSTS = ("huggingface.co", "hf.co")
@@ -28,7 +28,7 @@ _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
 
 class Listing(NamedTuple):
-    """What a model consists of."""
+    """What a model or a data set consists of."""
 
     commit: str
     files: list[File]
@@ -76,13 +76,13 @@ def _whose() -> str:
 
 
 def listing(server: Site, remote: Remote) -> Listing:
-    """The commit that a revision is, and the files of it.
+    """The commit that a revision is, and its files.
 
     Raises:
         ModelError: the answer is not that of a hub.
         Refused: the server says no; see :func:`refusal`.
     """
-    where = f"{server.endpoint}/api/models/{remote.repo}/revision/{quote(remote.revision, safe='')}"
+    where = f"{server.endpoint}/api/{remote.kind}/{remote.repo}/revision/{quote(remote.revision, safe='')}"
     answer = server.json(f"{where}?blobs=true")
     found = answer if isinstance(answer, dict) else {}
     commit, listed = found.get("sha"), found.get("siblings")
@@ -90,10 +90,16 @@ def listing(server: Site, remote: Remote) -> Listing:
         raise ModelError(
             f"{server.host} names no commit and no files of {remote}. Is it a model hub? Check --endpoint."
         )
-    return Listing(commit, [_file(server, remote.repo, commit, entry) for entry in listed])
+    return Listing(commit, [_file(server, remote, commit, entry) for entry in listed])
 
 
-def _file(server: Site, repo: str, commit: str, entry: object) -> File:
+def address(server: Site, remote: Remote, commit: str, path: str) -> str:
+    """Where a file of a commit is fetched from."""
+    prefix = "" if remote.kind == "models" else f"{remote.kind}/"
+    return f"{server.endpoint}/{prefix}{remote.repo}/resolve/{commit}/{quote(path)}"
+
+
+def _file(server: Site, remote: Remote, commit: str, entry: object) -> File:
     """A file of the listing.
 
     Raises:
@@ -107,7 +113,7 @@ def _file(server: Site, repo: str, commit: str, entry: object) -> File:
     size = stored.get("size", found.get("size"))
     return File(
         name,
-        f"{server.endpoint}/{repo}/resolve/{commit}/{quote(name)}",
+        address(server, remote, commit, name),
         size if isinstance(size, int) and size >= 0 else None,
         _hash(_SHA256, stored.get("sha256")),
         "" if stored else _hash(_SHA1, found.get("blobId")),
@@ -140,7 +146,7 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
     code = refused.headers.get("x-error-code", "")
     said = printable(refused.headers.get("x-error-message", ""))
     token = server.has_token
-    page = f"{HOME}/{remote.repo}"
+    page = f"{HOME}/{remote.repo}" if remote.kind == "models" else f"{HOME}/{remote.kind}/{remote.repo}"
     if code == "GatedRepo":
         if not token:
             return ModelError(
@@ -159,10 +165,12 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
     if code == "EntryNotFound":
         return ModelError(f"{server.host} lists a file of {remote} that it does not have. Try again later.")
     if "disabled" in said:
-        return ModelError(f"{remote}: {server.host} has disabled access to this model.")
+        return ModelError(f"{remote}: {server.host} has disabled access to this {remote.noun}.")
     if code == "RepoNotFound" or refused.status in (401, 404):
         seen = f"{_whose()} may not see it" if token else "needs a token (HF_TOKEN)"
-        return ModelError(f"no model {remote.repo!r} on {server.host}, or it is private and {seen}. Check the name.")
+        return ModelError(
+            f"no {remote.noun} {remote.repo!r} on {server.host}, or it is private and {seen}. Check the name."
+        )
     if refused.status == 403:
         check = f"what {_whose()} may read" if token else "whether it needs a token (HF_TOKEN)"
         return ModelError(f"{server.host} forbids access to {remote}{_said(said)}. Check {check}.")

@@ -1,7 +1,8 @@
-"""ModelScope's protocol: what a model consists of at a revision, and what its refusals mean.
+"""ModelScope's protocol: what a model or a data set consists of at a revision, and what its refusals mean.
 
-Two requests of its HTTP API: ``repo/files`` lists the files with their SHA-256, ``repo`` sends one. A listing names no
-commit, so the hash of all names and hashes stands for it. The token is ``MODELSCOPE_API_TOKEN``.
+Two requests of its HTTP API: ``repo/files`` (for a data set ``repo/tree``, in pages) lists the files with their
+SHA-256, ``repo`` sends one. A listing names no commit, so the hash of all names and hashes stands for it. The token is
+``MODELSCOPE_API_TOKEN``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlencode
 
 from porism import __version__
@@ -21,10 +22,11 @@ from porism.models._hub import Listing
 from porism.models._site import Refused, Site, host_of, printable
 from porism.models.names import Remote, is_commit
 
-__all__ = ["described", "listing", "refusal", "site"]
+__all__ = ["address", "described", "listing", "refusal", "site"]
 
 HOME = "https://modelscope.cn"
 _OWN_HOSTS = ("modelscope.cn", "www.modelscope.cn", "modelscope.ai", "www.modelscope.ai")
+_PAGE, _MOST_PAGES = 200, 500
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,22 +47,17 @@ def site(endpoint: str, hosts: Sequence[str]) -> Site:
 
 
 def listing(server: Site, remote: Remote) -> Listing:
-    """The files of a model at a revision.
+    """The files of a model or a data set at a revision.
 
     Raises:
         ModelError: the answer is not that of ModelScope.
         Refused: the server says no; see :func:`refusal`.
     """
-    where = f"{server.endpoint}/api/v1/models/{quote(remote.repo)}"
-    answer = server.json(f"{where}/repo/files?{urlencode({'Revision': remote.revision, 'Recursive': 'true'})}")
-    if isinstance(answer, dict) and answer.get("Success") is False:
-        raise Refused(404, {}, json.dumps(answer))
-    data = answer.get("Data") if isinstance(answer, dict) else None
-    listed = data.get("Files") if isinstance(data, dict) else None
-    if not isinstance(listed, list) or not listed:
+    listed = [entry for page in _pages(server, remote) for entry in page]
+    if not listed:
         raise ModelError(f"{server.host} lists no files of {remote}. Is it ModelScope? Check --endpoint.")
     files = [
-        _file(where, remote.revision, entry)
+        _file(server, remote, entry)
         for entry in listed
         if not (isinstance(entry, dict) and entry.get("Type") == "tree")
     ]
@@ -69,7 +66,40 @@ def listing(server: Site, remote: Remote) -> Listing:
     return Listing(commit, files)
 
 
-def _file(where: str, revision: str, entry: object) -> File:
+def _pages(server: Site, remote: Remote) -> Iterator[list[object]]:
+    """The entries of the listing: of a model in one answer, of a data set a page at a time.
+
+    Raises:
+        ModelError: an answer is not that of ModelScope.
+        Refused: the server says no.
+    """
+    where = f"{server.endpoint}/api/v1/{remote.kind}/{quote(remote.repo)}/repo"
+    asked = {"Revision": remote.revision, "Recursive": "true"}
+    for page in range(1, _MOST_PAGES + 1):
+        if remote.kind == "models":
+            url = f"{where}/files?{urlencode(asked)}"
+        else:
+            url = f"{where}/tree?{urlencode({**asked, 'Root': '/', 'PageNumber': page, 'PageSize': _PAGE})}"
+        answer = server.json(url)
+        if isinstance(answer, dict) and answer.get("Success") is False:
+            raise Refused(404, {}, json.dumps(answer))
+        data = answer.get("Data") if isinstance(answer, dict) else None
+        listed = data.get("Files") if isinstance(data, dict) else None
+        if not isinstance(listed, list):
+            raise ModelError(f"{server.host} lists no files of {remote}. Is it ModelScope? Check --endpoint.")
+        yield listed
+        if remote.kind == "models" or len(listed) < _PAGE:
+            return
+
+
+def address(server: Site, remote: Remote, commit: str, path: str) -> str:
+    """Where a file is fetched from. The listing names no commit, so it is the revision's."""
+    del commit
+    where = f"{server.endpoint}/api/v1/{remote.kind}/{quote(remote.repo)}/repo"
+    return f"{where}?{urlencode({'Revision': remote.revision, 'FilePath': path})}"
+
+
+def _file(server: Site, remote: Remote, entry: object) -> File:
     """A file of the listing.
 
     Raises:
@@ -81,7 +111,7 @@ def _file(where: str, revision: str, entry: object) -> File:
         raise ModelError("ModelScope lists a file without a path. Check --endpoint.")
     return File(
         path,
-        f"{where}/repo?{urlencode({'Revision': revision, 'FilePath': path})}",
+        address(server, remote, "", path),
         size if isinstance(size, int) and size >= 0 else None,
         digest if isinstance(digest, str) and _SHA256.fullmatch(digest) else "",
     )
@@ -101,7 +131,7 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
     except DataError:
         said = ""
     why = f" ({said})" if said else ""
-    page = f"{HOME}/models/{remote.repo}"
+    page = f"{HOME}/{remote.kind}/{remote.repo}"
     if refused.status in (401, 403):
         if not server.has_token:
             return ModelError(
@@ -114,7 +144,7 @@ def refusal(server: Site, remote: Remote, refused: Refused) -> ModelError:
         )
     if refused.status == 404:
         return ModelError(
-            f"no model {remote.repo!r} with the revision {remote.revision!r} on {server.host}{why}, or it is private. "
-            f"Check the name at {page}"
+            f"no {remote.noun} {remote.repo!r} with the revision {remote.revision!r} on {server.host}{why}, or it is "
+            f"private. Check the name at {page}"
         )
     return ModelError(f"{server.host} answered {refused.status} for {remote}{why}. Try again later.")

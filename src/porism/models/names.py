@@ -1,4 +1,4 @@
-"""The names of models on a hub, and where a fetched one stands in the cache.
+"""The names of models and data sets on a hub, and where a fetched one stands in the cache.
 
 ``org/name``, ``org/name@revision``, ``hf:org/name`` (Hugging Face) and ``modelscope:org/name``. The cache is keyed by
 hub, name and commit, whatever server the files came from; ``revisions.json`` beside the commits says what a branch or
@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple, cast
 from porism import store
 from porism.errors import DataError, ModelError
 
-__all__ = ["Hub", "Remote", "cached", "home", "is_commit", "pinned", "place", "pulled", "read", "remember"]
+__all__ = ["Hub", "Kind", "Remote", "cached", "home", "is_commit", "pinned", "place", "pulled", "read", "remember"]
 
 Hub = Literal["hf", "modelscope"]
+Kind = Literal["models", "datasets"]
 
 _DEFAULT_REVISION: dict[Hub, str] = {"hf": "main", "modelscope": "master"}
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
@@ -28,13 +29,20 @@ _LISTED = 5
 
 
 class Remote(NamedTuple):
-    """A model on a hub."""
+    """A model, or a data set, on a hub."""
 
     hub: Hub
     repo: str
     """``org/name``."""
     revision: str
     """Branch, tag or commit."""
+    kind: Kind = "models"
+    """As the hubs spell it in their addresses."""
+
+    @property
+    def noun(self) -> str:
+        """What a message calls it."""
+        return "model" if self.kind == "models" else "data set"
 
     def __str__(self) -> str:
         prefix = "" if self.hub == "hf" else f"{self.hub}:"
@@ -47,7 +55,7 @@ def home() -> Path:
     return Path(os.environ.get("PORISM_HOME") or Path.home() / ".cache" / "porism").expanduser()
 
 
-def read(name: str) -> Remote | None:
+def read(name: str, kind: Kind = "models") -> Remote | None:
     """What a name means on a hub; None where it has not the form of such a name.
 
     Raises:
@@ -62,12 +70,12 @@ def read(name: str) -> Remote | None:
     revision = match["revision"] or _DEFAULT_REVISION[hub]
     if not _REVISION.fullmatch(revision) or ".." in revision:
         raise ModelError(f"{name!r}: expected a branch, a tag or a commit after the @.")
-    return Remote(hub, match["repo"], revision)
+    return Remote(hub, match["repo"], revision, kind)
 
 
 def place(remote: Remote) -> Path:
-    """The folder of a model's fetched commits."""
-    return home() / "models" / remote.hub / remote.repo.replace("/", "--")
+    """The folder of the commits that were fetched."""
+    return home() / remote.kind / remote.hub / remote.repo.replace("/", "--")
 
 
 def is_commit(revision: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -21,7 +21,7 @@ from porism.models._site import Refused, Site, Unreachable
 from porism.models.check import check, refuse_code
 from porism.models.names import Remote
 
-__all__ = ["fetch"]
+__all__ = ["HUBS", "fetch", "get", "refuse_outside"]
 
 
 class _Protocol(Protocol):
@@ -29,11 +29,12 @@ class _Protocol(Protocol):
 
     def site(self, endpoint: str, hosts: Sequence[str]) -> Site: ...
     def listing(self, server: Site, remote: Remote) -> _hub.Listing: ...
+    def address(self, server: Site, remote: Remote, commit: str, path: str) -> str: ...
     def described(self, server: Site, file: File) -> File: ...
     def refusal(self, server: Site, remote: Remote, refused: Refused) -> ModelError: ...
 
 
-_HUBS: dict[names.Hub, _Protocol] = {"hf": _hub, "modelscope": _modelscope}
+HUBS: dict[names.Hub, _Protocol] = {"hf": _hub, "modelscope": _modelscope}
 
 _SMALL = re.compile(
     r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja|README\.md|(LICENSE|NOTICE)[^/]*"
@@ -66,7 +67,7 @@ def fetch(remote: Remote, endpoint: str = "", hosts: Sequence[str] = ()) -> Path
             f"{remote} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it.{names.pulled(remote)} "
             f"Unset it, and run: porism pull {remote}"
         )
-    hub, place = _HUBS[remote.hub], names.place(remote)
+    hub, place = HUBS[remote.hub], names.place(remote)
     with store.lock(place / ".lock", wait=True), hub.site(endpoint, hosts) as server:
         try:
             try:
@@ -91,9 +92,9 @@ def _fill(server: Site, remote: Remote, listing: _hub.Listing, folder: Path) -> 
     scratch = folder.with_name(f".{folder.name}")
     scratch.mkdir(exist_ok=True)
     console.notice(f"Fetching {remote} ({listing.commit[:12]}) from {server.host}.")
-    small = _get(server, remote, small, scratch)
+    small = get(server, remote, small, scratch)
     _refuse_code(remote, scratch)
-    weights = _get(server, remote, _weights(remote, listing.files, scratch), scratch)
+    weights = get(server, remote, _weights(remote, listing.files, scratch), scratch)
     got = {file.path: file for file in (*small, *weights)}
     for left in [path for path in scratch.rglob("*") if not path.is_dir()]:
         if left.relative_to(scratch).as_posix() not in got:
@@ -128,14 +129,13 @@ def _refuse_code(remote: Remote, scratch: Path) -> None:
         raise ModelError(f"{remote}, {str(error).replace(f'{scratch}/', '')}") from None
 
 
-def _small(remote: Remote, files: Sequence[File]) -> list[File]:
-    """All that is needed beside the weights.
+def refuse_outside(remote: Remote, paths: Iterable[str]) -> None:
+    """Refuse what lists a path that is not a plain one below its folder.
 
     Raises:
-        ModelError: the model brings code or pickles alone, or a file's path is not a plain one below its folder.
+        ModelError: there is such a path.
     """
-    listed = {file.path: file for file in files}
-    for path in listed:
+    for path in paths:
         parts = PurePosixPath(path).parts
         if (
             not path.isprintable()
@@ -145,6 +145,16 @@ def _small(remote: Remote, files: Sequence[File]) -> list[File]:
             or not parts
         ):
             raise ModelError(f"{remote}: refused, it lists the path {path!r}, which may lie outside its folder.")
+
+
+def _small(remote: Remote, files: Sequence[File]) -> list[File]:
+    """All that is needed beside the weights.
+
+    Raises:
+        ModelError: the model brings code or pickles alone, or a file's path is not a plain one below its folder.
+    """
+    listed = {file.path: file for file in files}
+    refuse_outside(remote, listed)
     code = sorted(path for path in listed if _CODE.fullmatch(path))
     if code:
         raise ModelError(
@@ -185,20 +195,20 @@ def _weights(remote: Remote, files: Sequence[File], folder: Path) -> list[File]:
     return [listed[shard] for shard in sorted(wanted)]
 
 
-def _get(server: Site, remote: Remote, files: Sequence[File], folder: Path) -> list[File]:
+def get(server: Site, remote: Remote, files: Sequence[File], folder: Path) -> list[File]:
     """Fetch what is not there yet, some files at a time; return the files with size and hash as far as they are known.
 
     Raises:
         ModelError: see :func:`porism.models._download.download`.
         StorageError: the disk is too full.
     """
-    known = [_HUBS[remote.hub].described(server, file) for file in files]
+    known = [HUBS[remote.hub].described(server, file) for file in files]
     unsure = [file.path for file in known if not (file.sha256 or file.blob)]
     if unsure:
         console.notice(f"{server.host} states no hash of {', '.join(unsure)}: only the size is checked.")
     todo = [file for file in known if not _there(folder / file.path, file)]
     for file in todo:
-        (folder / file.path).parent.mkdir(exist_ok=True)
+        (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
     here = sum(_arrived(folder / file.path) for file in todo)
     total = sum(file.size or 0 for file in todo)
     _refuse_full_disk(folder, total - here)

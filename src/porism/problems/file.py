@@ -1,129 +1,126 @@
-"""Problems from your own file: JSON Lines, or one JSON array of objects.
+"""Problems from your own file: JSON Lines, a JSON array, CSV or Parquet, in any of the usual layouts.
 
-Each object has a question and an answer, and may have a worked solution; name the keys if yours differ.
-An answer that ends in ``#### N`` is taken apart into solution and answer. With ``kind: code`` the answer is tests.
+The layout of each row is told by its keys (see :mod:`porism.problems._layouts`): question and answer, alpaca, ShareGPT,
+messages, TRL's. Name the keys if yours differ. An answer that ends in ``#### N``, or that states its answer in another
+way, is taken apart into solution and answer. With ``kind: code`` the answer is tests.
 """
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from porism import store
 from porism.errors import DataError
-from porism.problems import MissingData
-from porism.problems import _tests as code_tests
+from porism.problems import MissingData, Unreadable, _layouts, _rows, _tests
+from porism.problems._layouts import Columns, Fields, Layout
+from porism.problems._rows import Row
 from porism.records import Problem
 
-__all__ = ["files", "load"]
+__all__ = [
+    "AnswerKey",
+    "GroupKey",
+    "KindSetting",
+    "LayoutSetting",
+    "OptionsKey",
+    "QuestionKey",
+    "SolutionKey",
+    "files",
+    "load",
+    "problems",
+]
 
-_NO_NUMBERS = {"nan", "inf", "infinity"}
-
-PathSetting = Annotated[str, Field(description="the file, .jsonl or .json")]
+PathSetting = Annotated[str, Field(description="the file: .jsonl, .json, .csv, .tsv, .parquet or .arrow, plain or .gz")]
+LayoutSetting = Annotated[Layout, Field(description="how a row is written; told by its keys if auto")]
+QuestionKey = Annotated[str, Field(description="the key of the question; a.b is b within a")]
+AnswerKey = Annotated[str, Field(description="the key of the reference answer")]
+SolutionKey = Annotated[str, Field(description="the key of the worked solution")]
+GroupKey = Annotated[str, Field(description="the key that results are broken down by")]
+OptionsKey = Annotated[str, Field(description="the key of a choice's options")]
+KindSetting = Annotated[str, Field(description="the grader that judges answers; the one that fits each if empty")]
 
 
 def load(
     split: str = "",
     *,
     path: PathSetting,
-    question: Annotated[str, Field(description="the key of the question")] = "question",
-    answer: Annotated[str, Field(description="the key of the reference answer")] = "answer",
-    solution: Annotated[str, Field(description="the key of the worked solution")] = "solution",
-    group: Annotated[str, Field(description="the key that results are broken down by")] = "group",
-    kind: Annotated[str, Field(description="the grader that judges answers")] = "number",
-) -> Iterator[Problem]:
+    layout: LayoutSetting = "auto",
+    question: QuestionKey = "question",
+    answer: AnswerKey = "answer",
+    solution: SolutionKey = "solution",
+    group: GroupKey = "group",
+    options: OptionsKey = "options",
+    kind: KindSetting = "",
+) -> Iterator[Problem | Unreadable]:
     """The problems in a file, in its order; ``split`` is ignored.
 
     Raises:
         MissingData: no such file.
-        DataError: a malformed row; names file and line (or the item's number).
+        DataError: the file cannot be read at all.
     """
     del split
     file = Path(path).expanduser()
     if not file.is_file():
         what = (
-            "expected a file, found a folder. Name a file in it." if file.is_dir() else "no such file. Check the path."
+            "expected a file, found a folder. Name a file in it, or use the source 'hub' for a data set's folder."
+            if file.is_dir()
+            else "no such file. Check the path."
         )
         raise MissingData(f"{file}: {what}")
-    for place, row in _objects(file):
-        asked = _text(row, question, place)
-        if kind == "code":
-            yield Problem(
-                question=asked,
-                answer=_tests(row, answer, place),
-                solution=str(row.get(solution) or ""),
-                kind=kind,
-                source=file.stem,
-                group=str(row.get(group) or ""),
-            )
+    source = file.name.partition(".")[0] or file.stem
+    yield from problems(_rows.read(file), Columns(question, answer, solution, group, options), layout, kind, source)
+
+
+def problems(
+    rows: Iterable[Row | Unreadable], columns: Columns, layout: Layout, kind: str, source: str
+) -> Iterator[Problem | Unreadable]:
+    """Rows → problems.
+
+    Args:
+        rows: of a file.
+        columns: its keys.
+        layout: how rows are written.
+        kind: the grader; empty for the one that fits an answer.
+        source: where they come from.
+    """
+    for row in rows:
+        if isinstance(row, Unreadable):
+            yield row
             continue
-        wanted = _text(row, answer, place)
-        worked, mark, final = wanted.rpartition("####")
-        final = final.strip().replace(",", "") if mark else wanted.strip()
-        if not final or final.casefold().lstrip("+-") in _NO_NUMBERS:
-            raise DataError(f"{place}: expected an answer under {answer!r}, got {wanted[-40:]!r}. Mend or remove it.")
+        try:
+            found = _code(row, columns) if kind == "code" else _layouts.fields(row.value, columns, layout)
+        except (DataError, ValueError) as error:
+            yield Unreadable(row.place, str(error), str(row.value)[:200])
+            continue
         yield Problem(
-            question=asked,
-            answer=final,
-            solution=str(row.get(solution) or (wanted if worked.strip() else "")),
-            kind=kind,
-            source=file.stem,
-            group=str(row.get(group) or ""),
+            question=found.question,
+            answer=found.answer,
+            solution=found.solution,
+            kind=kind or _layouts.kind_for(found),
+            source=source,
+            group=found.group,
+            meta=found.meta,
         )
 
 
-def files(
-    split: str = "",
-    *,
-    path: PathSetting,
-    question: str = "question",
-    answer: str = "answer",
-    solution: str = "solution",
-    group: str = "group",
-    kind: str = "number",
-) -> list[Path]:
+def _code(row: Row, columns: Columns) -> Fields:
+    """A code problem, whose answer is tests.
+
+    Raises:
+        DataError: they are no tests.
+        ValueError: there are none, or no question.
+    """
+    if row.value.get(columns.answer) is None:
+        raise ValueError(f"no tests: expected them under {columns.answer!r}.")
+    tests = _tests.read_tests(row.value[columns.answer], "tests").text()
+    solution, group = (str(row.value.get(key) or "") for key in (columns.solution, columns.group))
+    return Fields(_layouts.text_of(row.value, columns.question), tests, solution, group)
+
+
+def files(split: str = "", *, path: PathSetting) -> list[Path]:
     """The file that ``load`` reads; none where it is missing."""
-    del split, question, answer, solution, group, kind
+    del split
     file = Path(path).expanduser()
     return [file] if file.is_file() else []
-
-
-def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with file.open("rb") as opened:
-        is_array = opened.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
-    if not is_array:
-        for number, row in store.rows(file):
-            yield f"{file}, line {number}", row
-        return
-    for number, item in enumerate(store.load_json(file), 1):
-        if not isinstance(item, dict):
-            raise DataError(f"{file}, item {number}: expected an object, got {type(item).__name__}.")
-        yield f"{file}, item {number}", item
-
-
-def _tests(row: dict[str, Any], key: str, place: str) -> str:
-    """The tests of a code problem, which are its answer."""
-    if key not in row:
-        raise DataError(f"{place}: expected tests under {key!r}. Keys in this row: {', '.join(row) or 'none'}.")
-    return code_tests.read_tests(row[key], place).text()
-
-
-def _text(row: dict[str, Any], key: str, place: str) -> str:
-    value = row.get(key)
-    if isinstance(value, bool):  # the answers of StrategyQA
-        value = "true" if value else "false"
-    elif isinstance(value, (int, float)):
-        value = str(value)
-    if not isinstance(value, str) or not value.strip():
-        have = ", ".join(row) or "none"
-        raise DataError(f"{place}: expected a text under {key!r}, got {row.get(key)!r}. Keys in this row: {have}.")
-    if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
-        raise DataError(
-            f"{place}: the text under {key!r} has half of a surrogate pair ({value[:40]!r}), which no model can read. "
-            "Mend or remove it."
-        )
-    return value

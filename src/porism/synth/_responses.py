@@ -18,7 +18,7 @@ from porism.prompts import messages, templates
 from porism.records import Attempt, Message, Problem, Status, Verdict, content_id
 from porism.strategies import _prompts
 
-__all__ = ["Responder", "ResponseSettings", "nucleus", "prompt_hash"]
+__all__ = ["Responder", "ResponseSettings", "majority", "nucleus", "prompt_hash"]
 
 Reward = Callable[[Sequence[tuple[list[Message], str]]], Sequence[float]]
 """Scores answers to conversations; the higher the better."""
@@ -199,7 +199,7 @@ def _judged(attempts: Sequence[Attempt], share: float) -> list[Attempt]:
         return [_marked(one) for one in attempts]
     agreed = 0
     if not problem.answer:
-        answer, agreed = _majority(attempts)
+        answer, agreed = majority(attempts)
         if not agreed > share * len(attempts) or len(attempts) < 2:
             return [_marked(one) for one in attempts]
         problem, by = dataclasses.replace(problem, answer=answer), "agreement"
@@ -222,7 +222,7 @@ def _marked(attempt: Attempt) -> Attempt:
     return dataclasses.replace(attempt, verdict=cut)
 
 
-def _majority(attempts: Sequence[Attempt]) -> tuple[str, int]:
+def majority(attempts: Sequence[Attempt]) -> tuple[str, int]:
     """The answer that most of the whole candidates state, and how many; of several, the one that came first."""
     kind = attempts[0].problem.kind
     groups: list[tuple[str, int]] = []

@@ -1,0 +1,165 @@
+"""A record as a row of another program's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from porism.records import JUDGED, Attempt, Example, Message, Problem, Record
+
+__all__ = ["Exchange", "Rows", "alpaca", "exchange", "sharegpt", "trl"]
+
+Rows = Literal["auto", "prompt_completion", "messages", "preference", "unpaired", "prompt"]
+"""TRL's layouts; ``auto`` is ``preference`` for pairs and ``prompt_completion`` for what else there is."""
+
+
+class Exchange(NamedTuple):
+    """What a record says, as turns."""
+
+    id: str
+    prompt: Sequence[Message]
+    completion: Sequence[Message]
+    rejected: Sequence[Message] = ()
+    answer: str = ""
+    """The reference answer, where it is known."""
+    is_right: bool | None = None
+    """What a grader found."""
+    source: str = ""
+
+
+def exchange(record: Record) -> Exchange:
+    """The turns of a record.
+
+    Raises:
+        ValueError: it has none that could be trained on; the reason, its kind before a colon.
+    """
+    if isinstance(record, Problem):
+        found = _of_problem(record)
+    elif isinstance(record, Attempt):
+        verdict = record.verdict
+        judged = verdict.correct if verdict and verdict.status in JUDGED else None
+        said = [Message(role="assistant", content=record.text)]
+        problem = record.problem
+        found = Exchange(record.id, record.messages, said, (), problem.answer, judged, problem.source)
+    elif isinstance(record, Example):
+        found = Exchange(record.id, record.prompt, record.completion)
+    else:
+        found = Exchange(record.id, record.prompt, record.chosen, record.rejected)
+    for turn in (*found.prompt, *found.completion, *found.rejected):
+        if "\0" in turn["content"] or any("\ud800" <= sign <= "\udfff" for sign in turn["content"]):
+            raise ValueError("unfit text: a NUL character or half of a surrogate pair")
+    if not any(turn["content"].strip() for turn in found.prompt):
+        raise ValueError("no prompt: it is empty")
+    return found
+
+
+def _of_problem(problem: Problem) -> Exchange:
+    system, rejected = problem.meta.get("system"), problem.meta.get("rejected")
+    prompt = [Message(role="user", content=problem.question)]
+    if isinstance(system, str):
+        prompt.insert(0, Message(role="system", content=system))
+    said = [Message(role="assistant", content=problem.solution)] if problem.solution else []
+    other = [Message(role="assistant", content=rejected)] if isinstance(rejected, str) else []
+    return Exchange(problem.id, prompt, said, other, problem.answer, None, problem.source)
+
+
+# --- TRL ---------------------------------------------------------------------------------------------
+
+
+def trl(found: Exchange, rows: Rows) -> dict[str, Any]:
+    """A row of one of TRL's conversational layouts.
+
+    Raises:
+        ValueError: the record lacks what the layout asks for.
+    """
+    if rows == "auto":
+        rows = "preference" if found.rejected else "prompt_completion"
+    row = {"id": found.id, **_TRL[rows](found)}
+    return {**row, "answer": found.answer} if found.answer and rows != "preference" else row
+
+
+def _said(found: Exchange) -> list[Message]:
+    if not any(turn["content"].strip() for turn in found.completion):
+        raise ValueError("no solution: there is no text to train on")
+    return list(found.completion)
+
+
+def _preference(found: Exchange) -> dict[str, Any]:
+    if not found.rejected:
+        raise ValueError("no rejected answer: it is no pair")
+    return {"prompt": list(found.prompt), "chosen": _said(found), "rejected": list(found.rejected)}
+
+
+def _unpaired(found: Exchange) -> dict[str, Any]:
+    if found.is_right is None:
+        raise ValueError("no label: it is no attempt that was judged")
+    return {"prompt": list(found.prompt), "completion": _said(found), "label": found.is_right}
+
+
+def _prompt(found: Exchange) -> dict[str, Any]:
+    if not found.answer:
+        raise ValueError("no answer: there is nothing to reward")
+    return {"prompt": list(found.prompt)}
+
+
+_TRL: Mapping[str, Callable[[Exchange], dict[str, Any]]] = {
+    "prompt_completion": lambda found: {"prompt": list(found.prompt), "completion": _said(found)},
+    "messages": lambda found: {"messages": [*found.prompt, *_said(found)]},
+    "preference": _preference,
+    "unpaired": _unpaired,
+    "prompt": _prompt,
+}
+
+
+# --- ShareGPT and alpaca -----------------------------------------------------------------------------
+
+_SPEAKERS = {"user": "human", "assistant": "gpt", "tool": "observation"}
+
+
+def sharegpt(found: Exchange) -> dict[str, Any]:
+    """A row of ShareGPT's layout; a pair has LLaMA-Factory's ``chosen`` and ``rejected``.
+
+    Raises:
+        ValueError: the record has no answer to train on.
+    """
+    said = _said(found)
+    system, turns = _without_system(found.prompt)
+    row: dict[str, Any] = {"id": found.id}
+    if found.rejected:
+        row |= {
+            "conversations": list(map(_spoken, turns)),
+            "chosen": _spoken(said[-1]),
+            "rejected": _spoken(found.rejected[-1]),
+        }
+    else:
+        row["conversations"] = [_spoken(turn) for turn in (*turns, *said)]
+    return {**row, "system": system}
+
+
+def _spoken(turn: Message) -> dict[str, str]:
+    return {"from": _SPEAKERS.get(turn["role"], turn["role"]), "value": turn["content"]}
+
+
+def alpaca(found: Exchange) -> dict[str, Any]:
+    """A row of alpaca's layout, with LLaMA-Factory's ``system``, ``history``, and of pairs ``chosen`` and ``rejected``.
+
+    Raises:
+        ValueError: the record has no answer to train on, or its turns do not alternate.
+    """
+    said = _said(found)
+    system, turns = _without_system(found.prompt)
+    roles = [turn["role"] for turn in turns]
+    if not turns or roles != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+        raise ValueError("turns: alpaca's layout holds questions and answers in turn")
+    earlier = [[asked["content"], told["content"]] for asked, told in zip(turns[:-1:2], turns[1:-1:2], strict=True)]
+    row: dict[str, Any] = {"id": found.id, "instruction": turns[-1]["content"], "input": ""}
+    if found.rejected:
+        row |= {"chosen": said[-1]["content"], "rejected": found.rejected[-1]["content"]}
+    else:
+        row["output"] = said[-1]["content"]
+    return {**row, "system": system, "history": earlier}
+
+
+def _without_system(prompt: Sequence[Message]) -> tuple[str, list[Message]]:
+    system = "\n".join(turn["content"] for turn in prompt if turn["role"] == "system")
+    return system, [turn for turn in prompt if turn["role"] != "system"]

@@ -1,0 +1,165 @@
+"""Records for other programs, read back by what these programs use."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import attempt, lines, problem
+from porism import pipeline, store
+from porism.errors import DataError, RecipeError
+from porism.problems import Unreadable, file, samples
+from porism.records import Example, Message, Problem, Record, Status
+
+SYSTEM = Message(role="system", content="Be brief.")
+
+
+def stored(folder: Path, *records: Record) -> Path:
+    out = store.Output(folder)
+    out.begin(store.Key("problems test"), store.State("fresh", ""))
+    out.write(store.Placed(at, record) for at, record in enumerate(records))
+    out.finish()
+    return folder
+
+
+def export(tmp_path: Path, *records: Record, **settings: Any) -> tuple[Path, store.Manifest]:
+    place = stored(tmp_path / "in", *records)
+    target = tmp_path / "out"
+    return target, pipeline.execute(pipeline.prepare("curate", "export", {"input": [str(place)], **settings}), target)
+
+
+def talk(*turns: str) -> Example:
+    roles = ["user", "assistant"] * len(turns)
+    said = [Message(role=role, content=text) for role, text in zip(roles, turns, strict=False)]
+    return Example(prompt=[SYSTEM, *said[:-1]], completion=said[-1:])
+
+
+def test_sharegpt(tmp_path: Path) -> None:
+    out, manifest = export(tmp_path, attempt(1), talk("a?", "b", "c?", "d"), format="sharegpt", file="mine")
+    first, second = lines(out / "mine.jsonl")
+    assert first["conversations"] == [
+        {"from": "human", "value": "What is 1 + 1?"},
+        {"from": "gpt", "value": "#### 2"},
+    ]
+    assert [turn["from"] for turn in second["conversations"]] == ["human", "gpt", "human", "gpt"]
+    assert second["system"] == "Be brief."
+    assert manifest.counts["records"] == 2
+    assert "mine.jsonl" in manifest.outputs
+
+
+def test_alpaca(tmp_path: Path) -> None:
+    out, manifest = export(tmp_path, problem(1), talk("a?", "b", "c?", "d"), talk("a?", "b", "c"), format="alpaca")
+    first, second = lines(out / "data.jsonl")
+    assert (first["instruction"], first["input"]) == ("What is 1 + 1?", "")
+    assert first["output"].endswith("#### 2")
+    assert (second["instruction"], second["output"], second["history"]) == ("c?", "d", [["a?", "b"]])
+    assert manifest.counts["dropped: turns"] == 1
+
+
+@pytest.mark.parametrize("style", ["sharegpt", "alpaca"])
+@pytest.mark.parametrize("which", ["chinese_math", "preferences"])
+def test_llamafactory(tmp_path: Path, style: str, which: str) -> None:
+    """Each column that the description names is there."""
+    records = list(samples.load(which=which))[:5]  # type: ignore[arg-type]
+    out, _ = export(tmp_path, *records, format="llamafactory", style=style, file="zh")
+    about = json.loads((out / "dataset_info.json").read_text())["zh"]
+    rows = lines(out / about["file_name"])
+    assert len(rows) == 5
+    assert set(about["columns"].values()) <= set(rows[0])
+    assert about.get("ranking", False) == (which == "preferences")
+    if style == "sharegpt":
+        assert set(rows[0]["conversations"][0]) == {about["tags"]["role_tag"], about["tags"]["content_tag"]}
+        assert rows[0]["conversations"][0]["from"] == about["tags"]["user_tag"]
+
+
+def test_what_is_written_is_read_back_as_the_same_problems(tmp_path: Path) -> None:
+    records = [record for record in samples.load() if record.solution]
+    for number, settings in enumerate(
+        ({"format": "sharegpt"}, {"format": "alpaca"}, {"format": "trl"}, {"format": "parquet"}, {"rows": "messages"})
+    ):
+        out, _ = export(tmp_path / str(number), *records, **settings)
+        path = out / ("data.parquet" if settings.get("format") == "parquet" else "data.jsonl")
+        found = list(file.load(path=str(path)))
+        assert not [row for row in found if isinstance(row, Unreadable)]
+        assert [(p.question, p.answer, p.solution) for p in found if isinstance(p, Problem)] == [
+            (p.question, p.answer, p.solution) for p in records
+        ]
+
+
+def test_trls_layouts(tmp_path: Path) -> None:
+    pair = Problem(question="?", answer="1", solution="#### 1", meta={"rejected": "#### 2", "system": "Be brief."})
+    wrong = attempt(2, Status.WRONG)
+    unjudged = attempt(3, Status.UNPARSED)
+    cases: dict[str, tuple[list[Record], set[str], dict[str, int]]] = {
+        "auto": ([problem(1), attempt(1)], {"id", "prompt", "completion", "answer"}, {}),
+        "messages": ([problem(1)], {"id", "messages", "answer"}, {}),
+        "preference": ([pair, problem(1)], {"id", "prompt", "chosen", "rejected"}, {"dropped: no rejected answer": 1}),
+        "unpaired": ([attempt(1), wrong, unjudged], {"id", "prompt", "completion", "label", "answer"},
+                     {"dropped: no label": 1}),
+        "prompt": ([problem(1), talk("a?", "b")], {"id", "prompt", "answer"}, {"dropped: no answer": 1}),
+    }  # fmt: skip
+    for rows, (records, columns, dropped) in cases.items():
+        out, manifest = export(tmp_path / rows, *records, rows=rows)
+        found = lines(out / "data.jsonl")
+        assert all(set(row) == columns for row in found), rows
+        assert {name: count for name, count in manifest.counts.items() if name.startswith("dropped: ")} == dropped
+    assert [row["label"] for row in lines(tmp_path / "unpaired" / "out" / "data.jsonl")] == [True, False]
+    first = lines(tmp_path / "preference" / "out" / "data.jsonl")[0]
+    assert [turn["role"] for turn in first["prompt"]] == ["system", "user"]
+    assert first["chosen"] == [{"role": "assistant", "content": "#### 1"}]
+
+
+@pytest.mark.slow
+def test_trl_itself_reads_them(tmp_path: Path) -> None:
+    trl = pytest.importorskip("trl", reason="TRL is not installed")
+    out, _ = export(tmp_path, attempt(1), format="trl")
+    assert trl.is_conversational(lines(out / "data.jsonl")[0])
+
+
+@pytest.mark.parametrize("count", [3, 1100])
+def test_a_folder_that_datasets_reads(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    records = [problem(number) for number in range(count)]
+    settings = {"format": "datasets", "file": "sums", "split": "test", "license": "mit", "language": ["en"]}
+    out, manifest = export(tmp_path, *records, **settings)
+    found = datasets.load_dataset(str(out / "sums"), split="test", cache_dir=str(tmp_path / "cache"))
+    assert len(found) == count
+    assert found[0]["prompt"] == [{"role": "user", "content": "What is 0 + 1?"}]
+    card = datasets.load_dataset_builder(str(out / "sums"), cache_dir=str(tmp_path / "cache"))
+    assert list(card.config.data_files) == ["test"]
+    text = (out / "sums" / "README.md").read_text()
+    assert text.startswith("---\nlicense: mit\nlanguage:\n- en\n")
+    assert f"| test | {count:,} |" in text
+    assert set(manifest.outputs) >= {"sums/README.md", "sums/data/test-00000-of-00001.parquet"}
+    assert ("n<1K" if count == 3 else "1K<n<10K") in text
+
+
+def test_rows_that_cannot_be_written_are_dropped(tmp_path: Path) -> None:
+    records = [problem(1), problem(2, solution=""), problem(3, solution="half \ud800"), problem(4, question="NUL\0?")]
+    _, manifest = export(tmp_path, *records, format="sharegpt")
+    assert manifest.counts["records"] == 1
+    assert manifest.counts["dropped: no solution"] == 1
+    assert manifest.counts["dropped: unfit text"] == 2
+
+
+def test_what_stops_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the rows have different columns"):
+        export(tmp_path / "a", problem(1), talk("a?", "b"), format="parquet")
+    with pytest.raises(DataError, match="dropped all 1 records"):
+        export(tmp_path / "b", problem(1, solution=""))
+    with pytest.raises(RecipeError, match="file: string should match pattern"):
+        export(tmp_path / "c", problem(1), file="../x")
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_it_is_done_once(tmp_path: Path) -> None:
+    out, _ = export(tmp_path, *map(problem, range(5)), format="trl")
+    before = (out / "data.jsonl").stat().st_mtime_ns
+    stage = pipeline.prepare("curate", "export", {"input": [str(tmp_path / "in")], "format": "trl"})
+    pipeline.execute(stage, out)
+    assert (out / "data.jsonl").stat().st_mtime_ns == before
+    (out / "data.jsonl").write_text("changed")
+    pipeline.execute(stage, out)
+    assert len(lines(out / "data.jsonl")) == 5, "a file that was changed is written again"
