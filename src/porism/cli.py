@@ -28,6 +28,11 @@ _STAGES = {
         "SOURCE",
         "porism problems gsm8k --split test --limit 10 --output test.jsonl",
     ),
+    "synth": (
+        "Problems and answers from a model.",
+        "PART",
+        "porism synth magpie --total 60 --output runs/magpie",
+    ),
     "solve": (
         "Problems × strategy × engine → graded attempts.",
         "STRATEGY",
@@ -64,6 +69,12 @@ _STAGES = {
 _EXAMPLES = {
     "problems file": "porism problems file --path mine.jsonl --output problems.jsonl",
     "problems procedural": "porism problems procedural --tasks '{chain_sum: {count: 20}}' --output sums.jsonl",
+    "synth magpie": (
+        "porism synth magpie --model smollm2-135m --total 60 --ins-temp 1.2 --ins-top-p 1.0 "
+        "--res-temp 0.1 --res-top-p 1.0 --output runs/magpie"
+    ),
+    "synth respond": "porism synth respond --input runs/magpie --responses 4 --res-temp 0.8 --output runs/align",
+    "synth report": "porism synth report --input runs/magpie --input runs/align --output runs/synth-report",
     "solve direct": "porism solve direct --input test.jsonl --output runs/direct",
     "solve few_shot": "porism solve few-shot --input test.jsonl --shots 2 --output runs/few-shot",
     "solve worked": "porism solve worked --input train.jsonl --output runs/worked",

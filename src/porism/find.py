@@ -25,6 +25,7 @@ _NOUNS = {
     "porism.graders": "grader",
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
+    "porism.synth": "way of synthesis",
     "porism.train": "training method",
 }
 

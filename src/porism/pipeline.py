@@ -42,6 +42,7 @@ __all__ = [
 
 VERBS = {
     "problems": "porism.problems",
+    "synth": "porism.synth",
     "solve": "porism.solve",
     "grade": "porism.grade",
     "curate": "porism.curate",

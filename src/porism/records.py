@@ -2,7 +2,7 @@
 
 ``problems`` makes a :class:`Problem`. ``solve`` turns it into an :class:`Attempt`, which carries the
 problem, the prompt, the text that came back and a :class:`Verdict`. ``curate`` keeps or drops records.
-``train`` reads attempts, or an :class:`Example` in TRL's prompt/completion layout.
+``train`` reads attempts, an :class:`Example` in TRL's prompt/completion layout, or a :class:`Pair`.
 
 All are frozen, and each has an ``id`` that is a hash of what it says: the same content has the same id
 on every machine, and an edited record has another. On disk each record is one line of JSON with the
@@ -27,6 +27,7 @@ __all__ = [
     "Example",
     "Finish",
     "Message",
+    "Pair",
     "Problem",
     "Record",
     "Status",
@@ -159,7 +160,24 @@ class Example:
         return content_id("example", list(self.prompt), list(self.completion))
 
 
-Record = Problem | Attempt | Example
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two answers to one prompt, the first better than the second, in TRL's conversational preference layout."""
+
+    __pydantic_config__: ClassVar = _NO_OTHER_FIELDS
+
+    prompt: Sequence[Message]
+    chosen: Sequence[Message]
+    rejected: Sequence[Message]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Hash of the prompt and both answers."""
+        return content_id("pair", list(self.prompt), list(self.chosen), list(self.rejected))
+
+
+Record = Problem | Attempt | Example | Pair
 
 
 def content_id(*parts: object) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from porism.records import Attempt, Problem, Record
+from porism.records import Attempt, Pair, Problem, Record
 
 __all__ = ["curate", "normal", "question_of"]
 
@@ -39,7 +39,7 @@ def normal(text: str) -> str:
 
 
 def question_of(record: Record) -> str:
-    """What the record asks: the question, or the last user turn of an example."""
+    """What the record asks: the question, or the last user turn of an example or a pair."""
     if isinstance(record, Problem):
         return record.question
     if isinstance(record, Attempt):
@@ -52,4 +52,5 @@ def _text(record: Record) -> str:
         return record.answer
     if isinstance(record, Attempt):
         return record.text
-    return "\n".join(message["content"] for message in record.completion)
+    answers = [record.chosen, record.rejected] if isinstance(record, Pair) else [record.completion]
+    return "\n".join(message["content"] for answer in answers for message in answer)

@@ -18,6 +18,9 @@ __all__ = ["Answer", "Server", "answer", "body", "check", "dearest", "path"]
 _MOST_STOPS = 4
 """Stop strings that OpenAI's own server takes in a request, and vLLM's too."""
 
+_MARK = re.compile(r"<\S+>|\[/?[A-Z]+\]")
+"""A token of a chat template."""
+
 _BROKEN = {"content_filter": "the server's content filter", "abort": "the server", "error": "the server"}
 
 
@@ -97,6 +100,8 @@ def body(request: Request, numbers: Sequence[int], server: Server, *, prefix_ids
         "return_token_ids": server.vllm,
     }
     sent |= {name: value for name, value in optional.items() if value} | _guided(sampling)
+    if server.vllm and not request.messages and any(_MARK.fullmatch(stop) for stop in sampling.stop):
+        sent["skip_special_tokens"] = False  # it looks for stop strings in the text, which would lack them
     sent.update(server.extra)
     return {name: value for name, value in sent.items() if value is not None}
 

@@ -106,6 +106,7 @@ class Local:
         self._unfit: str | None = None
         """Why the model does not run on the cached attention; None as long as that was not tried."""
         self._ends = _end_ids(loaded.model.generation_config.eos_token_id, loaded.tokenizer.eos_token_id)
+        self._marks: dict[tuple[str, ...], frozenset[int]] = {}
 
     def weights_changed(self) -> None:
         """Tell that a trainer has changed the weights: replies carry a new version from here on."""
@@ -457,7 +458,7 @@ class Local:
         if row.guide is not None and row.guide.error:
             reason = f"the grammar of the answer failed: {row.guide.error}"
             return Sample(text=self._text(row, request), finish="error", error=reason, tokens=len(row.ids))
-        ended = row.ids[-1] in self._ends
+        ended = row.ids[-1] in self._ends or row.ids[-1] in self._stop_tokens(sampling.stop)
         cut = self._stop_at(row, request) if sampling.stop else -1
         if not ended and cut < 0 and len(row.ids) < sampling.max_tokens:
             return None
@@ -469,6 +470,13 @@ class Local:
             ids=tuple(row.ids),
             logprobs=tuple(row.logprobs) if request.logprobs else (),
         )
+
+    def _stop_tokens(self, stops: tuple[str, ...]) -> frozenset[int]:
+        """Stop strings that are tokens by themselves: those of them that are marks do not show in decoded text."""
+        if stops not in self._marks:
+            added = self._tokenizer.get_added_vocab() if stops else {}
+            self._marks[stops] = frozenset(added[stop] for stop in stops if stop in added)
+        return self._marks[stops]
 
     def _text(self, row: _Row, request: Request) -> str:
         return request.prefix + str(self._tokenizer.decode(row.ids, skip_special_tokens=True))

@@ -7,20 +7,17 @@ graded, and the file ends up in the order of the problems. A stage that goes on 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from threading import Event
-from typing import Annotated, Any, Self, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
 from porism import console, recipe, store, strategies
-from porism.engines import LOADS, Engine, OnText, Reply, Request, Sampling, cached
-from porism.errors import DataError, RecipeError
-from porism.find import find, names
+from porism.engines import LOADS, Engine, Sampling
+from porism.engines._stage import Staged, kept, with_engine
+from porism.errors import DataError
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
-from porism.models.machine import choose_dtype, choose_threads
 from porism.prompts import messages, templates
 from porism.records import Attempt, Problem, content_id
 from porism.strategies import _prompts
@@ -29,8 +26,6 @@ __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
 PARTS = "porism.strategies"
 DEFAULT_PART = "direct"
-FAILED = "failed_requests.jsonl"
-"""Beside the attempts: requests to a server that failed for good."""
 
 
 class Settings(GradingSettings):
@@ -64,18 +59,8 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
     Raises:
         RecipeError: no such strategy or engine.
     """
-    chosen = str(values.get("engine", Settings.model_fields["engine"].default))
     own = recipe.settings_of(strategies.function(part), Settings)
-    found = recipe.settings_of(_engine(chosen), own)
-    unknown = [name for name in values if name not in found.model_fields]
-    for other in names("porism.engines") if unknown else ():
-        foreign = [name for name in unknown if name in recipe.settings_of(_engine(other), recipe.Settings).model_fields]
-        if foreign:
-            raise RecipeError(
-                f"solve {part}: {foreign[0]!r} is a setting of the engine {other!r}, and the engine is {chosen!r}. "
-                f"Leave it out, or set engine to {other}."
-            )
-    return found
+    return with_engine(own, values, f"solve {part}")
 
 
 def check(part: str, settings: Settings) -> None:
@@ -130,7 +115,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     )
     solve = strategies.bind(part, settings)
     asks = any(asks_engine(kind) for kind in {problem.kind for problem in problems})
-    with Grading(settings, grade_all) as grading, _OnDemand(settings, out) as started:
+    with Grading(settings, grade_all) as grading, Staged(settings.engine, settings.model, settings, out) as started:
         engine = _kept(settings, out, started) if strategies.asks_engine(part) else started
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
@@ -159,102 +144,13 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     tally(settings, out)
 
 
-def _engine(name: str) -> Callable[..., Engine]:
-    start: Callable[..., Engine] = find("porism.engines", name, "start")
-    return start
-
-
 def _plan(places: Iterable[int], problems: Sequence[Problem], size: int) -> list[list[int]]:
     """Batches of problems of like length, the longest first: little padding, and the slowest batch is seen at once."""
     ordered = sorted(places, key=lambda at: (-len(problems[at].question), at))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-def _kept(settings: Settings, out: store.Output, engine: _OnDemand) -> Engine:
+def _kept(settings: Settings, out: store.Output, engine: Staged) -> Engine:
     """The engine behind the cache of replies, where it is wanted."""
-    wanted = settings.engine in LOADS if settings.cache is None else settings.cache
-    if not wanted or out.manifest is None:
-        return engine
-    own = recipe.settings_of(_engine(settings.engine), recipe.Settings)
-    apart = own.not_in_key | {"threads", "batch_size"}  # which change the speed
-    made_by = {name: getattr(settings, name) for name in own.model_fields if name not in apart}
-    made_by |= {"dtype": engine.fixed["dtype"]} if settings.engine == "local" else {}
-    model = out.manifest.key.inputs.get("model") or engine.model
-    return cached(engine, model, {**made_by, "engine": settings.engine}, single=settings.engine == "local")
-
-
-class _OnDemand:
-    """An engine that is started when it is first asked, so that a finished or engine-free stage loads no model."""
-
-    def __init__(self, settings: Settings, out: store.Output) -> None:
-        self._settings, self._out = settings, out
-        self._engine: Engine | None = None
-
-    @property
-    def model(self) -> str:
-        return self._started().model
-
-    @property
-    def takes_first(self) -> bool:
-        return bool(getattr(self._started(), "takes_first", False))
-
-    @functools.cached_property
-    def fixed(self) -> dict[str, Any]:
-        """What a resumed stage keeps of the machine: dtype and threads, where a model is loaded here."""
-        start = recipe.bind(_engine(self._settings.engine), self._settings)
-        return {
-            name: self._out.keep(name, choose(start.keywords[name]))
-            for name, choose in (("dtype", choose_dtype), ("threads", choose_threads))
-            if name in start.keywords and self._settings.engine != "vllm"  # which may have a GPU that torch here lacks
-        }
-
-    def generate(
-        self, requests: Sequence[Request], *, on_text: OnText | None = None, cancel: Event | None = None
-    ) -> list[Reply]:
-        wanted = {name: value for name, value in (("on_text", on_text), ("cancel", cancel)) if value is not None}
-        replies: list[Reply] = self._started().generate(requests, **wanted)  # type: ignore[arg-type]  # by name
-        found = [len(reply.samples) for reply in replies if isinstance(reply, Reply)]
-        if found != [request.n for request in requests]:
-            raise RecipeError(
-                f"engine {self._settings.engine}: expected a Reply to each of {len(requests)} requests, in order, with "
-                f"the number of samples that it asks for, got {replies!r:.120}."
-            )
-        return replies
-
-    def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
-        return self._started().score(pairs)
-
-    def account(self) -> None:
-        """Add what an engine behind HTTP has used to the manifest, at once: a stage that is cut off has paid too."""
-        usage = getattr(self._engine, "usage", None)
-        manifest = self._out.manifest
-        if not isinstance(usage, tuple) or manifest is None:
-            return
-        for name, value in usage._asdict().items():  # type: ignore[attr-defined]  # a named tuple
-            figure = f"engine_{name}"
-            self._out.figures[figure] = manifest.figures[figure] = manifest.figures.get(figure, 0) + value
-        self._out.save()
-
-    def close(self) -> None:
-        if self._engine:
-            self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _started(self) -> Engine:
-        if self._engine is None:
-            start = recipe.bind(_engine(self._settings.engine), self._settings)
-            kept = {"failed": str(self._out.beside(FAILED))} if start.keywords.get("failed") == "" else {}
-            engine = start(self._settings.model, **self.fixed, **kept)
-            lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
-            if lacking:
-                raise RecipeError(
-                    f"engine {self._settings.engine}: expected start(model, …) to return an engine, got "
-                    f"{engine!r:.80}, which lacks {', '.join(lacking)}."
-                )
-            self._engine = engine
-        return self._engine
+    known = out.manifest.key.inputs.get("model", "") if out.manifest else ""
+    return kept(engine, settings, known, wanted=settings.cache)
