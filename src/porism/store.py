@@ -38,7 +38,7 @@ from porism.files import (
     write_json,
     write_text,
 )
-from porism.records import Attempt, Example, Pair, Problem, Record, to_row
+from porism.records import Attempt, Concepts, Example, Pair, Problem, Record, to_row
 
 __all__ = [
     "Key",
@@ -94,12 +94,14 @@ def parse(row: Mapping[str, Any]) -> Record:
         kind = Problem
     elif "prompt" in row and "chosen" in row:
         kind = Pair
+    elif "concepts" in row:
+        kind = Concepts
     elif "prompt" in row and "completion" in row:
         kind = Example
     else:
         raise ValueError(
             "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            f"(prompt, completion) or a pair (prompt, chosen, rejected); got the fields {', '.join(sorted(row)) or 'none'}"
+            f"(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got the fields {', '.join(sorted(row)) or 'none'}"
         )
     record: Record = _adapter(cast("Any", kind)).validate_python(
         {name: value for name, value in row.items() if name != "id"}

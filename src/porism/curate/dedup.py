@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from porism.records import Attempt, Pair, Problem, Record
+from porism.records import Attempt, Concepts, Pair, Problem, Record
 
 __all__ = ["curate", "normal", "question_of"]
 
@@ -44,6 +44,8 @@ def question_of(record: Record) -> str:
         return record.question
     if isinstance(record, Attempt):
         return record.problem.question
+    if isinstance(record, Concepts):
+        return "; ".join(record.concepts)
     return record.prompt[-1]["content"] if record.prompt else ""
 
 
@@ -52,5 +54,7 @@ def _text(record: Record) -> str:
         return record.answer
     if isinstance(record, Attempt):
         return record.text
+    if isinstance(record, Concepts):
+        return ""
     answers = [record.chosen, record.rejected] if isinstance(record, Pair) else [record.completion]
     return "\n".join(message["content"] for answer in answers for message in answer)
