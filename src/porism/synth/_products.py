@@ -87,6 +87,12 @@ def _write(out: store.Output, settings: ResponseSettings, *, pairs: bool) -> Non
     out.counts.update(how)
 
 
+def _asked(attempt: Attempt) -> str:
+    """The same for all candidates for one instruction, and for no other's, though it be worded alike."""
+    problem = attempt.problem
+    return content_id(problem.question, list(attempt.messages), problem.group, problem.meta.get("seed"))
+
+
 def sft(attempts: Sequence[Attempt]) -> Example | None:
     """The best response to one instruction as a training row; None where none is whole and not known to be wrong.
 
@@ -147,5 +153,5 @@ def _meta(attempt: Attempt) -> dict[str, Any]:
 def _groups(out: store.Output) -> Iterator[list[Attempt]]:
     """The candidates for each instruction, which stand one behind the other."""
     attempts = (cast("Attempt", record) for record in store.read(out.records, Attempt))
-    for _, group in groupby(attempts, key=lambda one: content_id(one.problem.question, list(one.messages), one.seed)):
+    for _, group in groupby(attempts, key=_asked):
         yield list(group)

@@ -192,8 +192,10 @@ class Work:
         self, asked: Sequence[tuple[_Talk, Problem]], turn: int, responder: Responder
     ) -> Generator[store.Placed, None, list[_Talk]]:
         """The attempts at the instructions of one turn; returns the conversations that can go on."""
-        found = responder.respond([problem for _, problem in asked], [talk.said for talk, _ in asked])
         going: list[_Talk] = []
+        if not asked:
+            return going
+        found = responder.respond([problem for _, problem in asked], [talk.said for talk, _ in asked])
         for (talk, problem), tries in zip(asked, found, strict=True):
             for number, (attempt, reason) in enumerate(tries):
                 yield store.Placed(talk.slot.at + turn * self._settings.responses + number, attempt, reason)

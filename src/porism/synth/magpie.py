@@ -20,7 +20,7 @@ from porism import recipe, store
 from porism.engines import LOADS, Engine
 from porism.engines._stage import Staged, kept, starter
 from porism.models.load import fingerprint
-from porism.records import Attempt, Problem, content_id
+from porism.records import content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
@@ -32,8 +32,6 @@ __all__ = ["Settings", "check", "inputs", "run"]
 
 class Settings(ResponseSettings):
     """Settings of ``porism synth magpie``."""
-
-    makes = (Problem, Attempt)
 
     model: Annotated[str, Field(description="who writes the instructions: an alias, a folder, a server's model")] = (
         "smollm2-135m"

@@ -70,11 +70,13 @@ def _measured(path: str, settings: Settings) -> dict[str, Any]:
     """The figures of one stage."""
     files = _files(path)
     records = [record for record in store.read(files["records"]) if isinstance(record, Problem | Attempt)]
-    questions = list(dict.fromkeys(_question(record) for record in records))
-    if not questions:
-        raise DataError(f"{path}: expected problems or attempts, found none.")
     dropped = [row for _, row in store.rows(files["dropped.jsonl"])] if files["dropped.jsonl"].is_file() else []
     unwritten = [row for row in dropped if "problem" not in row]
+    unanswered = [store.parse(_without_reason(row)) for row in dropped if "problem" in row]
+    problems = _problems([*records, *(record for record in unanswered if isinstance(record, Attempt))])
+    questions = [problem.question for problem in problems]
+    if not questions:
+        raise DataError(f"{path}: expected problems or attempts, found none.")
     written = len(questions) + len(unwritten)
     chance = random.Random(settings.seed)
     found: dict[str, Any] = {
@@ -83,7 +85,8 @@ def _measured(path: str, settings: Settings) -> dict[str, Any]:
             "kept": len(questions),
             "kept share": len(questions) / written,
             "dropped": _counted(str(row["reason"]).partition(":")[0] for row in unwritten),
-            "by domain": _by_domain(records, unwritten),
+            "by domain": _by_domain(problems, unwritten),
+            "different": len(set(questions)),
             "characters": statistics.fmean(map(len, questions)),
             "distinct-1": _defined(_measures.distinct(questions, 1)),
             "distinct-2": _defined(_measures.distinct(questions, 2)),
@@ -105,21 +108,28 @@ def _measured(path: str, settings: Settings) -> dict[str, Any]:
     return found
 
 
-def _question(record: Problem | Attempt) -> str:
-    return record.question if isinstance(record, Problem) else record.problem.question
+def _without_reason(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "reason"}
 
 
-def _by_domain(records: Sequence[Problem | Attempt], dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Domain → how many were kept, and why others were not."""
-    kept: dict[str, set[str]] = {}
+def _problems(records: Sequence[Problem | Attempt]) -> list[Problem]:
+    """The instructions, each once, however many responses it has."""
+    found: dict[tuple[Any, ...], Problem] = {}
     for record in records:
         problem = record if isinstance(record, Problem) else record.problem
-        kept.setdefault(problem.group, set()).add(problem.question)
+        key = (problem.group, problem.meta.get("index"), problem.meta.get("turn"), problem.question)
+        found.setdefault(key, problem)
+    return list(found.values())
+
+
+def _by_domain(problems: Sequence[Problem], dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Domain → how many were kept, and why others were not."""
+    kept = Counter(problem.group for problem in problems)
     names = sorted({*kept, *(str(row.get("group", "")) for row in dropped)})
     found = {}
     for name in names:
         reasons = (str(row["reason"]).partition(":")[0] for row in dropped if row.get("group", "") == name)
-        found[name] = {"kept": len(kept.get(name, ())), "dropped": _counted(reasons)}
+        found[name] = {"kept": kept[name], "dropped": _counted(reasons)}
     return found
 
 
@@ -164,7 +174,7 @@ def _page(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, figures in stages.items():
         yield f"\n## {name}\n"
         own = figures["instructions"]
-        yield f"{own['kept']:,} of {own['written']:,} instructions kept ({own['kept share']:.1%}).\n"
+        yield f"{own['kept']:,} of {own['written']:,} instructions kept ({own['kept share']:.1%}), {own['different']:,} different.\n"
         yield from _reasons(own["by domain"])
         near = own["nearest neighbour"]
         yield (

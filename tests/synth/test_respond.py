@@ -1,0 +1,181 @@
+"""Responses: verdicts by reference or agreement, rewards, the two products, the joint report."""
+
+import json
+from pathlib import Path
+
+import pytest
+from synth_kit import magpie, rows, synth, writer
+
+from conftest import attempt, problem
+from porism import chains, pipeline, store
+from porism.errors import DataError, RecipeError
+from porism.records import Attempt, Example, Pair, to_row
+from porism.synth import _measures
+from porism.synth._responses import _judged
+
+SCRIPT = {
+    "A?": [r"\boxed{1/2}", r"So 0.5 it is: \boxed{0.5}.", r"\boxed{3}", r"<think>Half.</think>\boxed{\frac{1}{2}}"],
+    "B?": [r"\boxed{1}", r"\boxed{2}", r"\boxed{3}", r"\boxed{4}"],
+    "C?": [r"\boxed{7}", r"The answer is 7, \boxed{7}", r"\boxed{7}!", r"So \boxed{7}"],
+    "D?": [r"\boxed{8}", r"\boxed{9}", r"\boxed{9}.", r"\boxed{9} or so"],
+}
+
+
+def given(folder: Path, **answers: str) -> str:
+    """Problems A to D, with reference answers for some."""
+    made = [problem(question=f"{name}?", answer=answers.get(name, ""), solution="", kind="math") for name in "ABCD"]
+    file = folder / "in.jsonl"
+    file.write_text("".join(json.dumps(to_row(one)) + "\n" for one in made))
+    return str(file)
+
+
+def respond(folder: Path, source: str, name: str = "out", **values: object) -> Path:
+    script = folder / "script.json"
+    script.write_text(json.dumps(SCRIPT))
+    settings = {"input": [source], "engine": "scripted", "script": str(script), "responses": 4, "res_temp": 0.8}
+    synth("respond", folder / name, **{**settings, **values})
+    return folder / name
+
+
+def test_what_most_candidates_state_becomes_the_answer(tmp_path: Path) -> None:
+    target = respond(tmp_path, given(tmp_path))
+    found: dict[str, list[dict]] = {}
+    for row in rows(target):
+        found.setdefault(row["problem"]["question"], []).append(row)
+    statuses = {name: [row.get("verdict", {}).get("status") for row in each] for name, each in found.items()}
+    assert statuses == {
+        "A?": ["correct", "correct", "wrong", "correct"],
+        "B?": [None] * 4,
+        "C?": ["correct"] * 4,
+        "D?": ["wrong", "correct", "correct", "correct"],
+    }
+    assert found["A?"][0]["problem"]["answer"] == "1/2"
+    assert found["A?"][0]["meta"]["agreement"] == [3, 4]
+    assert found["A?"][0]["meta"]["verified"] == "agreement"
+    thought = found["A?"][3]
+    (start, end), (begin, finish) = thought["meta"]["reasoning"], thought["meta"]["response"]
+    assert thought["text"][start:end] == "Half."
+    assert thought["text"][begin:finish] == r"\boxed{\frac{1}{2}}"
+    strict = rows(respond(tmp_path, given(tmp_path), "strict", agreement=0.8))
+    assert sum("verdict" in row for row in strict) == 4, "only C is agreed by more than 80 %"
+
+
+def test_a_reference_answer_counts_more_than_agreement(tmp_path: Path) -> None:
+    found = rows(respond(tmp_path, given(tmp_path, D="8")))[12:]
+    assert [row["verdict"]["status"] for row in found] == ["correct", "wrong", "wrong", "wrong"]
+    assert {row["meta"]["verified"] for row in found} == {"reference"}
+
+
+def test_the_two_products_and_why_there_is_no_pair(tmp_path: Path) -> None:
+    target = respond(tmp_path, given(tmp_path))
+    sft = {row["prompt"][-1]["content"]: row["completion"][0]["content"] for row in rows(target, "sft.jsonl")}
+    assert sft == {"A?": SCRIPT["A?"][0], "B?": SCRIPT["B?"][0], "C?": SCRIPT["C?"][0], "D?": SCRIPT["D?"][1]}
+    pairs = {row["prompt"][-1]["content"]: row for row in rows(target, "align.jsonl")}
+    assert {name: (row["chosen"][0]["content"], row["rejected"][0]["content"]) for name, row in pairs.items()} == {
+        "A?": (SCRIPT["A?"][0], SCRIPT["A?"][2]),
+        "D?": (SCRIPT["D?"][1], SCRIPT["D?"][0]),
+    }
+    assert pairs["A?"]["meta"]["by"] == "correctness"
+    assert pairs["A?"]["meta"]["answer"] != pairs["A?"]["meta"]["rejected_answer"]
+    why = {row["question"]: row["reason"].partition(":")[0] for row in rows(target, "align-dropped.jsonl")}
+    assert why == {"B?": "not judged", "C?": "all correct"}
+    assert [type(one) for one in store.read(target / "align.jsonl")] == [Pair, Pair]
+    assert {type(one) for one in store.read(target / "sft.jsonl")} == {Example}
+
+
+def test_a_reward_decides_where_correctness_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "score.py"
+    file.write_text("def score(pairs):\n    return [len(text) for _, text in pairs]\n")
+    target = respond(tmp_path, given(tmp_path), reward=f"{file}:score", margin=2.0)
+    pairs = {row["prompt"][-1]["content"]: row for row in rows(target, "align.jsonl")}
+    assert pairs["C?"]["meta"]["by"] == "reward"
+    assert (pairs["C?"]["chosen"][0]["content"], pairs["C?"]["rejected"][0]["content"]) == (
+        SCRIPT["C?"][1],
+        SCRIPT["C?"][0],
+    )
+    assert pairs["C?"]["meta"]["margin"] == len(SCRIPT["C?"][1]) - len(SCRIPT["C?"][0])
+    assert pairs["A?"]["chosen"][0]["content"] == SCRIPT["A?"][3], "the right one with the highest reward"
+    assert rows(target, "align-dropped.jsonl")[0]["reason"].startswith("tie: not judged")
+    file.write_text("def score(pairs):\n    return [1]\n")
+    with pytest.raises(RecipeError, match="returns a number for each of 16, got"):
+        respond(tmp_path, given(tmp_path), "bad", reward=f"{file}:score")
+
+
+def test_what_was_cut_off_is_marked_and_in_no_product(tmp_path: Path) -> None:
+    source = given(tmp_path)
+    target = respond(tmp_path, source, res_max_tokens=2, responses=1, res_temp=0.0, default="one two three")
+    assert not [row for row in rows(target) if row["finish"] == "length"]
+    long = {"A?": "a long way to \\boxed{1}", "B?": "b", "C?": "c", "D?": "d"}
+    (tmp_path / "long.json").write_text(json.dumps(long))
+    synth(
+        "respond", tmp_path / "cut", input=[source], engine="scripted", script=str(tmp_path / "long.json"), res_max_tokens=2
+    )
+    cut = rows(tmp_path / "cut")[0]
+    assert (cut["finish"], cut["verdict"]["status"]) == ("length", "truncated")
+    assert len(rows(tmp_path / "cut", "sft.jsonl")) == 3
+
+
+def test_length_limits_drop_responses_with_the_reason(tmp_path: Path) -> None:
+    target = respond(tmp_path, given(tmp_path), min_response=10, max_response=25)
+    reasons = {row["reason"].partition(":")[0] for row in rows(target, "dropped.jsonl")}
+    assert reasons == {"response too short", "response too long"}
+    assert all(10 <= len(row["text"]) <= 25 for row in rows(target))
+
+
+def test_instructions_of_another_stage_are_answered_once_each(tmp_path: Path) -> None:
+    magpie(tmp_path / "m", responses=2, res_temp=1.0, total=30)
+    asked = list(dict.fromkeys(row["problem"]["question"] for row in rows(tmp_path / "m")))
+    synth("respond", tmp_path / "r", input=[str(tmp_path / "m")], engine=writer(tmp_path), responses=4, res_temp=0.8)
+    again = rows(tmp_path / "r")
+    assert list(dict.fromkeys(row["problem"]["question"] for row in again)) == asked
+    assert len(again) == 4 * len(asked)
+    assert {row["meta"].get("verified") for row in again} <= {None, "agreement"}, "agreement is no reference"
+
+
+def test_no_instructions_and_a_failing_engine_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(DataError, match="no instructions in the input"):
+        respond(tmp_path, str(tmp_path / "empty.jsonl"))
+
+
+def test_one_candidate_or_a_judge_gives_no_verdict() -> None:
+    single = [attempt(1, verdict=None, problem=problem(1, answer="", kind="math"))]
+    assert _judged(single, 0.5) == single
+    asks = [attempt(n, verdict=None, problem=problem(1, answer="x", kind="judge")) for n in range(3)]
+    assert _judged(asks, 0.5) == asks
+
+
+def test_the_joint_report(tmp_path: Path) -> None:
+    magpie(tmp_path / "m", total=40)
+    target = respond(tmp_path, given(tmp_path))
+    synth("report", tmp_path / "rep", input=[str(tmp_path / "m"), str(target)], examples=2)
+    figures = json.loads((tmp_path / "rep" / "report.json").read_text())
+    own = figures["m"]["instructions"]
+    assert own["written"] == 40
+    assert own["kept"] + sum(own["dropped"].values()) == 40
+    assert sum(each["kept"] for each in own["by domain"].values()) == own["kept"]
+    assert figures["out"]["products"]["pairs"] == {"correctness": 2}
+    assert figures["out"]["responses"]["verified by"] == {"agreement": 12, "nothing": 4}
+    page = (tmp_path / "rep" / "report.md").read_text()
+    assert "## m" in page
+    assert "| kept |" in page
+    assert page.count("### Examples, kept") == 2
+    assert "NaN" not in (tmp_path / "rep" / "report.json").read_text()
+
+
+def test_measures_against_values_by_hand() -> None:
+    assert _measures.distinct(["a b a b", "a b"], 2) == pytest.approx(2 / 4)
+    assert _measures.distinct(["a b a b", "a b"], 1) == pytest.approx(2 / 6)
+    same = _measures.nearest(["what is one plus one", "what is one plus one", "name a river"])
+    assert same["median"] == pytest.approx(0, abs=1e-5)
+    assert same["mean"] > 0.2
+    assert same["below 0.1"] == pytest.approx(2 / 3)
+    assert _measures.languages(["x = 1"]) == {"?": 1.0}
+
+
+def test_reasoning_is_kept_apart_in_the_rows(tmp_path: Path) -> None:
+    target = respond(tmp_path, given(tmp_path))
+    (thinks,) = (one for one in store.read(target) if isinstance(one, Attempt) and "<think>" in one.text)
+    chain = chains.read(thinks.text)
+    assert thinks.meta["response"] == [chain.response.start, chain.response.end]
+    assert pipeline.VERBS["synth"] == "porism.synth"

@@ -1,0 +1,149 @@
+import pytest
+
+from porism.errors import RecipeError
+from porism.synth._domains import NONE, Domain, chosen, known, quotas
+from porism.synth._sanitise import Rules, clean
+
+ALGEBRA = chosen(["algebra"])[0]
+ANY = Rules(language="", shortest=8)
+
+
+def kept(text: str, *, whole: bool = True, rules: Rules = ANY) -> str:
+    found = clean(text, whole=whole, system=ALGEBRA.system, domain=ALGEBRA, rules=rules)
+    assert not found.reason, found
+    return found.text
+
+
+def reason(text: str, *, whole: bool = True, rules: Rules = ANY) -> str:
+    return clean(text, whole=whole, system=ALGEBRA.system, domain=ALGEBRA, rules=rules).reason
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1. Solve x + 1 = 3.", "Solve x + 1 = 3."),
+        ("Question 3: What is 7 * 8?", "What is 7 * 8?"),
+        ("**Problem:** Find x if 2x = 8.", "Find x if 2x = 8."),
+        ("### Algebra Problem 12\nFind x if 2x = 8.", "Find x if 2x = 8."),
+        ("Q: What is 7 * 8?", "What is 7 * 8?"),
+        ('"What is 7 * 8?"', "What is 7 * 8?"),
+        ("**What is 7 * 8?**", "What is 7 * 8?"),
+        ("user\nWhat is 7 * 8?", "What is 7 * 8?"),
+        ("What is 7 * 8?<|im_end|>\n<|im_start|>assistant\n56", "What is 7 * 8?"),
+        ("<|im_start|>What is 7 * 8?", "What is 7 * 8?"),
+        ("What is 7 * 8?<｜Assistant｜><think>\nWell", "What is 7 * 8?"),
+        ("What is 7 * 8?\nassistant\nIt is 56.", "What is 7 * 8?"),
+        ("What is 7 * 8?\nAssistant: It is 56.", "What is 7 * 8?"),
+        ("What is 7 * 8? Answer: 56", "What is 7 * 8?"),
+        ("What is 7 * 8?\n\nSolution:\n7 * 8 = 56", "What is 7 * 8?"),
+        ("What is 7 * 8?\n\n## Step 1\nMultiply.", "What is 7 * 8?"),
+        ("What is 7 * 8?\n\nTo solve this problem, we multiply.", "What is 7 * 8?"),
+        ("What is 7 * 8?\nSure! It is 56.", "What is 7 * 8?"),
+    ],
+)
+def test_what_is_no_part_of_an_instruction_is_taken_away(text: str, wanted: str) -> None:
+    assert kept(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write a function that adds an assistant to a list of assistants.",
+        "A teaching assistant grades 12 papers an hour. How many in 5 hours?",
+        "Tom has $5 and spends $2. How many dollars are left?",
+        "To find the height of a tree, Ann measures a shadow of 3 m. What else does she need?",
+        "Let x be a number.\nIf x + 1 = 3, what is x?",
+        "Find the solution set of x^2 = 4.",
+        "Prove that the answer is unique: if 2x = 4 then x = 2.",
+        "Solve the following system:\n x + y = 3\n x - y = 1",
+        "Explain each step when solving 3x + 2 = 11.",
+    ],
+)
+def test_real_questions_stay_whole(text: str) -> None:
+    assert kept(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", "template junk"),
+        ("<|im_end|>", "template junk"),
+        ("assistant\nThe answer is 4.", "leaked solution: no question before it"),
+        ("Answer: 4", "leaked solution: no question before it"),
+        ("Solve for [insert variable here] in the equation.", "template junk: a placeholder"),
+        ("Find {{ number }} in the sequence 1, 2, 3.", "template junk: a placeholder"),
+        ("Find x \ufffd\ufffd in the equation.", "template junk: broken characters"),
+        ("Find x: ++==--++==--++==--++==--", "template junk: hardly any words"),
+        ("What is " + "the sum of the numbers in the list of numbers " * 4 + "?", "template junk: it repeats itself"),
+        ("Find the values of the following:", "ends in a colon"),
+        ("Find the value of $x + 1", "truncated: its end hangs"),
+        ("Solve the equation for x and the", "truncated: its end hangs"),
+        ("Solve x?", "too short: 8 characters"),
+        ("To solve the equation, we first isolate x on the left.", "not a question: it answers one"),
+        ("Sure, here is a problem for you about cats and dogs.", "leaked solution: no question before it"),
+        ("I am glad to help you with algebra today.", "not a question: it answers one"),
+        ("Linear equations with two variables.", "not a question: it asks for nothing"),
+        ("You are a helpful AI assistant that solves riddles.", "copies the system message"),
+        (
+            "An equation, a system of equations, an inequality, a polynomial, a sequence: solve one.",
+            "copies the system message",
+        ),
+    ],
+)
+def test_what_is_no_instruction_is_dropped_with_the_reason(text: str, wanted: str) -> None:
+    rules = Rules(language="", shortest=9)
+    assert reason(text, rules=rules) == wanted
+
+
+def test_options_of_the_rules_have_their_effect() -> None:
+    cut_off = "Find the value of x if 2x + 3 equals seven"
+    assert reason(cut_off, whole=False) == "truncated"
+    assert kept(cut_off) == cut_off
+    answered = "What is 7 * 8?\nAnswer: 56 because seven"
+    assert kept(answered, whole=False) == "What is 7 * 8?", "the question was whole"
+    assert reason(answered, rules=ANY._replace(leaked="drop")) == "leaked solution"
+    assert reason("What is 7 * 8?", rules=ANY._replace(longest=10)) == "too long: 14 characters"
+    about_cats = "Why do cats purr at night?"
+    assert kept(about_cats) == about_cats
+    assert reason(about_cats, rules=ANY._replace(on_domain=True)) == "off the domain: none of its words"
+    assert kept("Solve 3y = 9 now.", rules=ANY._replace(on_domain=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Find the value of the number whose square is four hundred.", ""),
+        ("Trouvez la valeur du nombre dont le carré est égal à quatre cents, solve it.", "wrong language: fr"),
+        ("请找出平方等于四百的数值是多少?请一步一步地解释你的推理过程。", "wrong language: zh"),
+        (r"Solve $\frac{a}{b} = \sqrt{c}$ and $x^2 + y^2 = z^2$.", ""),
+    ],
+)
+def test_other_languages_are_dropped_and_formulas_are_no_language(text: str, wanted: str) -> None:
+    assert reason(text, rules=Rules(shortest=8)) == wanted
+
+
+def test_every_shipped_domain_is_whole() -> None:
+    for name, domain in known().items():
+        assert domain.name == name
+        assert (not domain.system) == (name == NONE)
+        assert 0 <= domain.temperature <= 2
+        assert domain.system == "" or domain.words
+    with pytest.raises(RecipeError, match="Did you mean 'geometry'"):
+        chosen(["geometri"])
+    with pytest.raises(RecipeError, match="'algebra' stands twice"):
+        chosen(["algebra", "algebra"])
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 7, 100, 1000])
+def test_quotas_add_up_and_keep_to_their_weights(total: int) -> None:
+    domains = [Domain(name=name) for name in ("a", "b", "c")]
+    for weights in ({}, {"a": 2.0}, {"b": 0.0}, {"a": 0.1, "b": 0.7}):
+        found = quotas(total, domains, weights)
+        assert sum(found) == total
+        shares = [weights.get(name, 1.0) for name in ("a", "b", "c")]
+        for count, share in zip(found, shares, strict=True):
+            assert abs(count - total * share / sum(shares)) < 1
+    with pytest.raises(RecipeError, match="'d' is none of the domains"):
+        quotas(total, domains, {"d": 1.0})
+    with pytest.raises(RecipeError, match="at least one domain"):
+        quotas(total, domains[:1], {"a": 0.0})
