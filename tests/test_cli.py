@@ -65,7 +65,7 @@ def test_the_default_parts_are_the_verbs_own() -> None:
         ["solve"],
         ["solve", "cot"],
         ["curate"],
-        ["curate", "overlap"],
+        ["curate", "decontaminate"],
         ["train"],
         ["train", "sft"],
         ["evaluate"],
@@ -83,7 +83,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     [
         ("problems file", "Example: porism problems file --path"),
         ("problems procedural", "Example: porism problems procedural --tasks"),
-        ("curate overlap", "--against test.jsonl"),
+        ("curate decontaminate", "--against test.jsonl"),
         ("train sft", "where to write: a folder (required)"),
         ("evaluate", "where to write: a folder (required)"),
         ("solve direct", "where to write: a folder, or a .jsonl file"),

@@ -17,7 +17,8 @@ PACKAGES = {
     "porism.graders": ("grade", "grade_all"),
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
-    "porism.curate": ("curate",),
+    "porism.curate": ("curate", "make", "page"),
+    "porism.embeddings": ("load", "identify"),
     "porism.synth": ("run",),
     "porism.train": ("run",),
 }

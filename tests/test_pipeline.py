@@ -39,7 +39,8 @@ stages:
     problems_at_once: 3
   - curate: correct
   - curate: dedup
-  - curate: overlap
+  - curate: decontaminate
+    methods: [exact]
     against: [heldout]
   - train: sft
     epochs: 2
@@ -93,7 +94,7 @@ def test_the_whole_chain_and_its_report(recipe_file: Path, tmp_path: Path, capsy
         "4-solve-worked",
         "5-curate-correct",
         "6-curate-dedup",
-        "7-curate-overlap",
+        "7-curate-decontaminate",
         "8-train-sft",
         "9-solve-after",
         "10-evaluate",

@@ -44,7 +44,7 @@ _STAGES = {
         "porism grade --input runs/cot --profile strict --output runs/cot-strict",
     ),
     "curate": (
-        "Keep or drop records, with a reason for each.",
+        "Tag, keep or drop, pair, mix and split records, with a reason for each that is dropped.",
         "STEP",
         "porism curate correct --input runs/cot --output kept.jsonl",
     ),
@@ -79,7 +79,14 @@ _EXAMPLES = {
     "solve few_shot": "porism solve few-shot --input test.jsonl --shots 2 --output runs/few-shot",
     "solve worked": "porism solve worked --input train.jsonl --output runs/worked",
     "curate dedup": "porism curate dedup --input kept.jsonl --output unique.jsonl",
-    "curate overlap": "porism curate overlap --input kept.jsonl --against test.jsonl --output train.jsonl",
+    "curate decontaminate": "porism curate decontaminate --input kept.jsonl --against test.jsonl --action drop --output train",
+    "curate filter": "porism curate filter --input tagged --where 'difficulty >= 3 and language == \"en\"' --output hard",
+    "curate mix": "porism curate mix --input a.jsonl --input b.jsonl --weights '[2, 1]' --count 3000 --output mixed",
+    "curate pair": "porism curate pair --input runs/attempts --balance true --output pairs.jsonl",
+    "curate report": "porism curate report --input tagged --input unique --output curation",
+    "curate sample": "porism curate sample --input tagged --count 1000 --temperature 2 --output sample.jsonl",
+    "curate split": "porism curate split --input unique --sizes '{train: 0.9, test: 0.1}' --output parts",
+    "curate tag": "porism curate tag --input problems.jsonl --output tagged",
 }
 """Examples of parts that their verb's does not show."""
 

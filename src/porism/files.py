@@ -10,13 +10,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from porism import console
 from porism.errors import DataError, StorageError
 
 __all__ = [
+    "Malformed",
     "checksum",
+    "each",
     "load_json",
     "lock",
     "parse_json",
@@ -29,7 +31,19 @@ __all__ = [
 ]
 
 _DEEPEST = 100
+_LONGEST = 64 << 20
+"""Bytes of a line."""
+_SHOWN = 2_000
 _OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class Malformed(NamedTuple):
+    """A line that is not what it should be."""
+
+    complaint: str
+    """What is wrong, where, and what to do."""
+    line: str
+    """Its beginning."""
 
 
 def read_text(path: Path) -> str:
@@ -90,21 +104,46 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: a line is not a JSON object; the message names file and line.
     """
+    for number, found in each(path):
+        if isinstance(found, Malformed):
+            raise DataError(found.complaint)
+        yield number, found
+
+
+def each(path: Path) -> Iterator[tuple[int, dict[str, Any] | Malformed]]:
+    """As :func:`rows`, but a line that is no JSON object is told of, and stops nothing."""
     if path.is_dir():
         raise DataError(f"{path}: expected a file, found a folder. Name a file in it.")
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file), 1):
             place = f"{path}, line {number}"
-            text = _decoded(line, place).strip()
-            if not text:
-                continue
-            row = parse_json(text, place)
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{place}: expected a JSON object, got {type(row).__name__}. "
-                    'Each line must be one object, such as {"question": …, "answer": …}.'
-                )
-            yield number, row
+            try:
+                if len(line) > _LONGEST:
+                    raise DataError(f"{place}: expected at most {_LONGEST >> 20} MB in a line. Mend or remove it.")
+                text = _decoded(line, place).strip()
+                if text:
+                    yield number, _object(text, place)
+            except DataError as error:
+                yield number, Malformed(str(error), line[:_SHOWN].decode("utf-8", "replace").strip())
+
+
+def _object(text: str, place: str) -> dict[str, Any]:
+    row = parse_json(text, place)
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{place}: expected a JSON object, got {type(row).__name__}. "
+            'Each line must be one object, such as {"question": …, "answer": …}.'
+        )
+    return row
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one that is longer than is allowed only the beginning."""
+    while line := file.readline(_LONGEST + 1):
+        rest = line
+        while len(rest) > _LONGEST and not rest.endswith(b"\n"):
+            rest = file.readline(_LONGEST + 1)
+        yield line
 
 
 def _decoded(data: bytes, place: str) -> str:

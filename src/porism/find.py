@@ -21,6 +21,7 @@ __all__ = ["find", "names", "summary"]
 
 _NOUNS = {
     "porism.curate": "curation step",
+    "porism.embeddings": "encoder",
     "porism.engines": "engine",
     "porism.graders": "grader",
     "porism.problems": "source of problems",

@@ -54,7 +54,7 @@ VERBS = {
 
 _Made = tuple[type[Record], ...] | None
 
-_REFERENCES = ("input", "before", "after", "against", "model")
+_REFERENCES = ("input", "before", "after", "against", "attempts", "model")
 """Settings that name files or models. In a recipe they may name an earlier stage."""
 
 
@@ -311,6 +311,7 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
     passed: list[_Made] = []
     for name, value in _references(stage.settings):
         labels = [(other.name, other.verb) for other in earlier]
+        value, _ = _parted(value, labels)
         if not any(value in label for label in labels):
             passed += [None] if name == "input" else []
             continue
@@ -328,7 +329,7 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
                 "Name another stage."
             )
         passed += [found] if name == "input" else []
-    if stage.verb != "curate":
+    if stage.verb != "curate" or stage.settings.makes is not None:
         return stage.settings.makes
     return None if None in passed else tuple({kind for one in passed for kind in one or ()})
 
@@ -367,10 +368,11 @@ def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, wher
         RecipeError: neither a stage nor something that exists.
     """
     labels = [(stage.name, stage.verb) for stage in earlier]
-    if any(value in label for label in labels):
-        number = recipe.number_of(value, labels, f"{where}: {name}")
+    label, part = _parted(value, labels)
+    if any(label in known for known in labels):
+        number = recipe.number_of(label, labels, f"{where}: {name}")
         place = folder / folder_of(earlier, number)
-        return str(place / "model" if name == "model" else place)
+        return str(place / "model" if name == "model" else place / f"{part}.jsonl" if part else place)
     if name == "model":
         return value
     if not Path(value).expanduser().exists():
@@ -380,6 +382,13 @@ def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, wher
             f"Earlier stages: {', '.join(known) or 'none'}."
         )
     return value
+
+
+def _parted(value: str, labels: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """``split/test``, a file of records that a stage writes beside its main one, as the stage and the file's name."""
+    label, _, part = value.partition("/")
+    is_part = re.fullmatch(r"[A-Za-z0-9_-]+", part) and any(label == name for name, _ in labels)
+    return (label, part) if is_part else (value, "")
 
 
 def _check_file(settings: recipe.Settings, where: str) -> None:

@@ -28,7 +28,9 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast
 from porism import console
 from porism.errors import DataError, StorageError
 from porism.files import (
+    Malformed,
     checksum,
+    each,
     load_json,
     lock,
     read_text,
@@ -38,7 +40,8 @@ from porism.files import (
     write_json,
     write_text,
 )
-from porism.records import Attempt, Concepts, Example, Pair, Problem, Record, to_row
+from porism.placed import DROPPED, RECORDS, Placed, as_line, assemble
+from porism.records import Attempt, Concepts, Example, Pair, Problem, Record
 
 __all__ = [
     "Key",
@@ -52,6 +55,7 @@ __all__ = [
     "lock",
     "parse",
     "read",
+    "read_each",
     "read_text",
     "rows",
     "sha256",
@@ -101,7 +105,8 @@ def parse(row: Mapping[str, Any]) -> Record:
     else:
         raise ValueError(
             "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            f"(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got the fields {', '.join(sorted(row)) or 'none'}"
+            "(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got the fields "
+            f"{', '.join(sorted(row)) or 'none'}"
         )
     record: Record = _adapter(cast("Any", kind)).validate_python(
         {name: value for name, value in row.items() if name != "id"}
@@ -129,6 +134,21 @@ def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:
             wanted = " or ".join(kind.__name__.lower() for kind in kinds)
             raise DataError(f"{file}, line {number}: expected {wanted} records, got {type(record).__name__.lower()}.")
         yield record
+
+
+
+def read_each(path: str | Path) -> Iterator[Record | Malformed]:
+    """As :func:`read`, but a line that is no record is told of, and stops nothing."""
+    file = locate(path)
+    for number, row in each(file):
+        if isinstance(row, Malformed):
+            yield row
+            continue
+        try:
+            yield parse(row)
+        except (ValueError, RecursionError) as error:
+            why = _first_complaint(error) if isinstance(error, ValueError) else "nested too deeply"
+            yield Malformed(f"{file}, line {number}: {why}. Mend or remove that line.", json.dumps(row)[:2_000])
 
 
 @cache
@@ -243,14 +263,6 @@ class Manifest:
             return cls(**{name: part for name, part in value.items() if name in own})
         except TypeError as error:
             raise DataError(f"{path}: not a stage's manifest ({error}). Delete it to run the stage anew.") from None
-
-
-class Placed(NamedTuple):
-    """A result with its place in the output; with a reason, it is a record that was dropped."""
-
-    at: int
-    record: Record
-    reason: str = ""
 
 
 class State(NamedTuple):
@@ -412,9 +424,9 @@ class Output:
             for number, current in enumerate(todo, done + 1):
                 crc = 0
                 for placed in work(current):
-                    line = _placed_line(placed)
-                    crc = zlib.crc32(line, crc)
-                    partial.write(line)
+                    text = as_line(placed)
+                    crc = zlib.crc32(text, crc)
+                    partial.write(text)
                 partial.flush()
                 os.fsync(partial.fileno())
                 mark = {"units": number, "bytes": partial.tell(), "seconds": self._elapsed(), "crc": crc}
@@ -428,7 +440,7 @@ class Output:
         """Store results that are quickly made again, all at once: there are no units to go on with."""
         with self._partial.open("wb") as partial:
             for placed in results:
-                partial.write(_placed_line(placed))
+                partial.write(as_line(placed))
         self._assemble()
 
     def places(self, chosen: Callable[[Mapping[str, Any]], bool]) -> list[int]:
@@ -519,29 +531,17 @@ class Output:
         return int(mark["units"])
 
     def _assemble(self) -> None:
-        """Put the partial file's results in the order of the input, kept and dropped apart."""
-        last: dict[int, tuple[int, bool]] = {}
-        offset = 0
-        with self._partial.open("rb") as partial:
-            for line in partial:
-                value = json.loads(line)
-                last[value["at"]] = offset, "reason" in value
-                offset += len(line)
-            places = [last[at] for at in sorted(last)]
-            for file, of_dropped in ((self.records, False), (self.dropped, True)):
-                chosen = [start for start, dropped in places if dropped is of_dropped]
-                self.counts["dropped" if of_dropped else "records"] = len(chosen)
-                if not chosen and of_dropped:
-                    continue
-                temporary = file.with_name(file.name + ".tmp")
-                with temporary.open("wb") as out:
-                    for start in chosen:
-                        partial.seek(start)
-                        value = json.loads(partial.readline())
-                        out.write(to_line({"reason": value["reason"], **value["row"]} if of_dropped else value["row"]))
-                    out.flush()
-                    os.fsync(out.fileno())
-                temporary.replace(file)
+        """Put the partial file's results in the order of the input, each into its file."""
+        for name, count in assemble(self._partial, self._file_of).items():
+            self.counts[name] = count
+
+    def _file_of(self, name: str) -> Path:
+        if name in (RECORDS, DROPPED):
+            return self.records if name == RECORDS else self.dropped
+        file = self.beside(f"{name}.jsonl")
+        if file not in self._extra:
+            self.add(file)
+        return file
 
     def _own(self) -> list[Path]:
         """What stages wrote in this place, the manifest last; other files in a stage's folder are left alone."""
@@ -578,11 +578,6 @@ class Output:
     def _clear(self) -> None:
         for path in self._own():
             _remove(path)
-
-
-def _placed_line(placed: Placed) -> bytes:
-    row = {"at": placed.at, "row": to_row(placed.record)}
-    return to_line({**row, "reason": placed.reason} if placed.reason else row)
 
 
 def _remove(path: Path) -> None:

@@ -4,19 +4,11 @@ from pathlib import Path
 import pytest
 
 from conftest import attempt, problem
-from porism import pipeline, store
-from porism.curate import correct, dedup, overlap
+from curation_kit import kept, run, write
+from porism import pipeline, placed, store
+from porism.curate import correct
 from porism.errors import DataError, RecipeError
-from porism.records import Example, Message, Record, Status, to_row
-
-
-def write(path: Path, records: list[Record]) -> str:
-    path.write_text("".join(json.dumps(to_row(record)) + "\n" for record in records))
-    return str(path)
-
-
-def run(step: str, target: Path, records: str, **settings: object) -> store.Manifest:
-    return pipeline.execute(pipeline.prepare("curate", step, {"input": [records], **settings}), target)
+from porism.records import Status
 
 
 def test_correct_keeps_what_was_judged_correct() -> None:
@@ -25,29 +17,6 @@ def test_correct_keeps_what_was_judged_correct() -> None:
     assert reasons == ["", "wrong: read '2'", "truncated: read '3'"]
     with pytest.raises(DataError, match="not a graded attempt"):
         list(correct.curate([problem()]))
-
-
-def test_dedup_sets_case_width_and_space_aside() -> None:
-    same = [problem(1), problem(1, question="what IS  1 + 1?"), problem(1, question="What is １ + 1?"), problem(2)]
-    assert [bool(reason) for _, reason in dedup.curate(same)] == [False, True, True, False]
-    texts = [attempt(1), attempt(1, text="else"), attempt(1)]
-    assert [bool(reason) for _, reason in dedup.curate(texts)] == [False, False, True]
-    assert [bool(reason) for _, reason in dedup.curate(texts, by="question")] == [False, True, True]
-    assert problem(1).id in [reason for _, reason in dedup.curate(same)][1]
-
-
-def test_overlap_refuses_or_drops(tmp_path: Path) -> None:
-    test = write(tmp_path / "test.jsonl", [problem(3)])
-    row = Example(
-        prompt=[Message(role="system", content=""), Message(role="user", content="What is  3 + 1 ??")],
-        completion=[Message(role="assistant", content="4")],
-    )
-    assert [bool(reason) for _, reason in overlap.curate([problem(2), row], against=[test], action="drop")] == [
-        False,
-        True,
-    ]
-    with pytest.raises(DataError, match=r"asks what the test record .*test\.jsonl"):
-        list(overlap.curate([row], against=[test]))
 
 
 def test_a_stage_keeps_what_it_drops_and_why(tmp_path: Path) -> None:
@@ -59,21 +28,26 @@ def test_a_stage_keeps_what_it_drops_and_why(tmp_path: Path) -> None:
     assert dropped[0][1]["reason"].startswith("duplicate: of ")
 
 
-def test_an_interrupted_step_remembers_what_it_had_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails_at", [1500, 2600])
+def test_an_interrupted_step_remembers_what_it_had_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
     rows = write(tmp_path / "r.jsonl", [problem(n % 1200) for n in range(2500)])
+    with Path(rows).open("a") as file:
+        file.writelines(f"not JSON {number}\n" for number in range(1200))
     run("dedup", tmp_path / "calm", rows)
-    true_write, written = store.to_line, []
+    true_write, written = placed.to_line, []
 
     def mortal(value: object) -> bytes:
         written.append(1)
-        if len(written) == 1500:
+        if len(written) == fails_at:
             raise KeyboardInterrupt
         return true_write(value)
 
-    monkeypatch.setattr(store, "to_line", mortal)
+    monkeypatch.setattr(placed, "to_line", mortal)
     with pytest.raises(KeyboardInterrupt):
         run("dedup", tmp_path / "cut", rows)
-    monkeypatch.setattr(store, "to_line", true_write)
+    monkeypatch.setattr(placed, "to_line", true_write)
     run("dedup", tmp_path / "cut", rows)
     for name in ("records.jsonl", "dropped.jsonl"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
@@ -84,14 +58,6 @@ def test_nothing_in_and_nothing_left_are_errors(tmp_path: Path) -> None:
         run("dedup", tmp_path / "a", write(tmp_path / "empty.jsonl", []))
     with pytest.raises(DataError, match="dropped all 1 records"):
         run("correct", tmp_path / "b", write(tmp_path / "w.jsonl", [attempt(0, Status.WRONG)]))
-
-
-def test_a_changed_test_set_makes_the_check_run_again(tmp_path: Path) -> None:
-    rows, test = write(tmp_path / "r.jsonl", [problem(1)]), write(tmp_path / "t.jsonl", [problem(2)])
-    run("overlap", tmp_path / "out", rows, against=[test])
-    write(tmp_path / "t.jsonl", [problem(1)])
-    with pytest.raises(DataError, match="asks what the test record"):
-        run("overlap", tmp_path / "out", rows, against=[test])
 
 
 def test_what_was_dropped_is_counted_once(tmp_path: Path) -> None:
@@ -113,3 +79,94 @@ def test_a_step_that_loses_or_adds_records_is_named(tmp_path: Path, body: str, c
         RecipeError, match=f"mine.py:few: expected one decision on each of 4 records, in order, got {count}"
     ):
         run(f"{step}:few", tmp_path / "out", given)
+
+
+def test_a_step_of_ones_own_may_make_records_and_files_of_them(tmp_path: Path) -> None:
+    step = tmp_path / "mine.py"
+    step.write_text(
+        "from porism.curate import Made\n"
+        "def make(records, *, least: int = 2):\n"
+        "    for at, record in enumerate(records):\n"
+        "        yield Made(record, part='late' if at >= least else '')\n"
+    )
+    given = write(tmp_path / "p.jsonl", [problem(n) for n in range(5)])
+    manifest = run(f"{step}:make", tmp_path / "out", given, least=3)
+    assert manifest.counts == {"dropped": 0, "late": 2, "records": 3}
+    assert kept(tmp_path / "out") == [problem(0), problem(1), problem(2)]
+    assert kept(tmp_path / "out" / "late.jsonl") == [problem(3), problem(4)]
+    assert "late.jsonl" in manifest.outputs
+    again = run(f"{step}:make", tmp_path / "out", given, least=4)
+    assert again.counts["late"] == 1
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("def make(records):\n    yield from ((record, '') for record in records)\n")
+    with pytest.raises(RecipeError, match=r"expected make\(records, …\) to yield Made"):
+        run(f"{wrong}:make", tmp_path / "x", given)
+
+
+def test_malformed_and_hostile_rows_stop_nothing_and_are_kept(tmp_path: Path) -> None:
+    good = json.dumps({"question": "What is 1 + 1?", "answer": "2"})
+    rows = [
+        b"{",
+        b"[1, 2]",
+        b'"text"',
+        b'{"question": 5, "answer": {}}',
+        b'{"answer": "2"}',
+        b"\xff\xfe\x00",
+        b"[" * 5000,
+        b'{"question": "' + b"a" * 100_000 + b'", "answer": "\\ud800"}',
+        b'{"question": "\\u0000 ../../x <script>", "answer": "", "meta": {"difficulty": [[[]]], "tokens": 1e999}}',
+        b'{"prompt": [], "completion": []}',
+    ]
+    file = tmp_path / "r.jsonl"
+    file.write_bytes(b"\n".join([good.encode(), *rows, good.replace("1 + 1", "2 + 2").encode()]) + b"\n")
+    for number, (step, settings) in enumerate(
+        [
+            ("tag", {}),
+            ("filter", {"where": "difficulty != 3 or length(question) > 0 and not contains(answer, 'x')"}),
+            ("dedup", {"method": "near", "by": "all"}),
+            ("sample", {"count": 3}),
+            ("mix", {}),
+            ("split", {"sizes": {"a": 0.5, "b": 0.5}}),
+            ("decontaminate", {"against": [write(tmp_path / "t.jsonl", [problem(7)])], "action": "drop"}),
+        ]
+    ):
+        manifest = run(step, tmp_path / str(number), str(file), **settings)
+        assert manifest.counts["dropped: malformed"] == 7
+        complaints = [row for _, row in store.rows(tmp_path / str(number) / "dropped.jsonl") if "line" in row]
+        assert complaints[0]["line"] == "{"
+        assert "r.jsonl, line 2: not valid JSON" in complaints[0]["reason"]
+
+
+def test_a_file_of_nothing_but_malformed_rows_is_an_error_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text("question,answer\n1,2\n")
+    with pytest.raises(DataError, match=r"no records in the input.*line 1: not valid JSON"):
+        run("dedup", tmp_path / "out", str(tmp_path / "r.jsonl"))
+
+
+def test_memory_stays_flat_in_streaming_steps(tmp_path: Path) -> None:
+    """The places of results that rise are not remembered: what is put in order is one line at a time."""
+    made = placed.as_line(placed.Placed(5, problem(1), "why: so", "x"))
+    assert made.startswith(b'{"at": 5, "reason": "why: so"')
+    partial = tmp_path / "partial"
+    partial.write_bytes(b"".join(placed.as_line(placed.Placed(at, problem(at))) for at in (0, 2, 1, 2)))
+    counts = placed.assemble(partial, lambda name: tmp_path / f"{name}.jsonl")
+    assert counts == {"records": 3, "dropped": 0}
+    assert kept(tmp_path / "records.jsonl") == [problem(0), problem(1), problem(2)]
+
+
+def test_a_recipe_can_name_a_part_of_a_split(tmp_path: Path) -> None:
+    write(tmp_path / "p.jsonl", [problem(n, question=f"Is {n} {'odd' * n}?") for n in range(10)])
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: parts\nstages:\n"
+        f"  - curate: split\n    name: parted\n    input: {tmp_path}/p.jsonl\n    sizes: {{train: 0.5, test: 0.5}}\n"
+        "  - curate: dedup\n    name: held-out\n    input: parted/test\n"
+        "  - curate: decontaminate\n    input: parted\n    against: [parted/test]\n    methods: [exact]\n"
+    )
+    folder = pipeline.run(recipe, runs=tmp_path / "runs")
+    train, test = kept(folder / "1-curate-parted"), kept(folder / "2-curate-held-out")
+    assert len(train) == len(test) == 5
+    assert not {record.id for record in train} & {record.id for record in test}
+    assert len(kept(folder / "3-curate-decontaminate")) == 5
+
+

@@ -1,8 +1,19 @@
-"""Curation: each step keeps or drops records, and says why it dropped one.
+"""Curation: records in; records out; a reason for each that is not.
 
-A step is a module with ``curate(records, *, …) -> Iterator[tuple[Record, str]]``: every record that came in, in order,
-with an empty reason if it is kept. One that reads other files has ``files(*, …) -> list[Path]`` with the same settings;
-one that takes some classes of records only has ``READS``, a tuple of these.
+A step is a module with one of three functions. ``records`` is a :class:`Source`, which may be gone through more than
+once: a step that has to see all records before it can decide remembers what it needs, not the records.
+
+``curate(records, *, …) -> Iterator[tuple[Record, str]]``
+    decides on each record by itself: all that came in, in order, each with an empty reason if it is kept. The record
+    may be a changed one: with tags, say.
+``make(records, *, …) -> Iterator[Made]``
+    makes other records of them, in whatever number and order: pairs, a mixture, the parts of a split.
+``page(stages, *, …) -> str``
+    looks at the outputs of stages and makes no records, but one HTML page.
+
+A module may also have ``files(*, …) -> list[Path]``, other files that the step reads, and ``hashes(*, …) ->
+dict[str, str]``, anything else that its result depends on, such as a model's fingerprint, both with the same settings;
+``READS``, the classes of records that it takes; and ``MAKES``, those that it makes, where they are others.
 """
 
 from __future__ import annotations
@@ -10,19 +21,21 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from porism import recipe, store
+from porism import console, recipe, store
+from porism.curate._source import Source
 from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import Record
 
-__all__ = ["PARTS", "Settings", "inputs", "run", "settings"]
+__all__ = ["PARTS", "Made", "Settings", "Source", "inputs", "run", "settings"]
 
 PARTS = "porism.curate"
+PAGE = "report.html"
 _CHUNK = 1_000
 
 
@@ -32,6 +45,16 @@ class Settings(recipe.Settings):
     input: Annotated[list[str], Field(description="records: files or stage folders")]
 
 
+class Made(NamedTuple):
+    """A record that a step made, or one that it left out."""
+
+    record: Record
+    reason: str = ""
+    """Why it was left out; empty for what is kept."""
+    part: str = ""
+    """The file of records that it goes to, beside the main one: ``test`` for ``test.jsonl``."""
+
+
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
     """The settings of a step.
 
@@ -39,32 +62,66 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
         RecipeError: no such step.
     """
     del values
-    step = find(PARTS, part, "curate")
+    step = _step(part)
     found = recipe.settings_of(step, Settings)
-    found.reads = getattr(sys.modules.get(step.__module__), "READS", ())
+    found.reads = _of_module(step, "READS", ())
+    found.makes = () if step.__name__ == "page" else _of_module(step, "MAKES", None)
     return found
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
-    """Hashes of the records, and of the files that the step itself reads."""
-    listing = getattr(sys.modules.get(find(PARTS, part, "curate").__module__), "files", None)
-    own = recipe.bind(listing, settings)() if listing else []
-    return store.hashes([*(store.locate(path) for path in settings.input), *own])
+    """Hashes of the records, and of all else that the step itself reads."""
+    step = _step(part)
+    listing, other = _of_module(step, "files", None), _of_module(step, "hashes", None)
+    own: list[Path] = recipe.bind(listing, settings)() if listing else []
+    found = store.hashes([*(store.locate(path) for path in settings.input), *own])
+    return found | (recipe.bind(other, settings)() if other else {})
 
 
 def run(part: str, settings: Settings, out: store.Output) -> None:
-    """Keep or drop every record.
+    """Decide on every record, or make others of them, or make a page.
 
     Raises:
         DataError: no record came in, or none was kept.
     """
-    total = sum(1 for path in settings.input for _ in store.rows(store.locate(path)))
-    if not total:
-        raise DataError(f"{', '.join(settings.input)}: no records in the input.")
-    step: Callable[[Iterable[Record]], Iterator[tuple[Record, str]]] = recipe.bind(
-        find(PARTS, part, "curate"), settings
-    )
-    decisions = enumerate(_checked(part, step(chain.from_iterable(store.read(path) for path in settings.input))))
+    step = _step(part)
+    bound: Callable[..., Any] = recipe.bind(step, settings)
+    if step.__name__ == "page":
+        _page(bound, settings, out)
+        return
+    source = Source(settings.input)
+    if not len(source):
+        first = next((reason for _, reason in source.malformed()), "")
+        raise DataError(f"{', '.join(settings.input)}: no records in the input. {first}".rstrip())
+    if source.unread:
+        console.notice(f"  {source.unread:,} lines are no records; they are in {out.dropped}")
+    if step.__name__ == "make":
+        out.write(_placed(_checked(part, bound(source), Made), source))
+    else:
+        _decide(part, bound, source, out)
+    out.counts.update(_reasons(out))
+    if not out.counts["records"]:
+        raise DataError(f"curate {part} dropped all {len(source)} records. See {out.dropped} for the reasons.")
+
+
+def _step(part: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = find(PARTS, part, "curate", "make", "page")
+    return found
+
+
+def _of_module(step: Callable[..., Any], name: str, otherwise: Any) -> Any:
+    return getattr(sys.modules.get(step.__module__), name, otherwise)
+
+
+def _decide(part: str, step: Callable[[Source], object], source: Source, out: store.Output) -> None:
+    """Keep or drop every record, in chunks that a stage which was cut off does not store again.
+
+    Raises:
+        RecipeError: the step does not decide on each record once.
+    """
+    total = len(source)
+    decisions = enumerate(_checked(part, step(source), tuple))
+    unread = source.malformed()
 
     def work(chunk: range) -> Iterator[store.Placed]:
         """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
@@ -80,28 +137,62 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
                 "A step yields every record, with a reason if it is dropped."
             )
 
-    chunks = [range(start, min(start + _CHUNK, total)) for start in range(0, total, _CHUNK)]
-    out.process(chunks, work, title=f"curate {part}")
-    out.counts.update(_reasons(out))
-    if not out.counts["records"]:
-        raise DataError(f"curate {part} dropped all {total} records. See {out.dropped} for the reasons.")
+    def leave_out(chunk: range) -> Iterator[store.Placed]:
+        for at, (row, reason) in zip(chunk, unread, strict=False):
+            yield store.Placed(at, row, reason)
+
+    chunks = [*_chunks(0, total), *_chunks(total, total + source.unread)]
+    skipped = 0
+
+    def either(chunk: range) -> Iterator[store.Placed]:
+        nonlocal skipped
+        if chunk.start < total:
+            return work(chunk)
+        for _ in range(skipped, chunk.start - total):  # what an earlier session stored
+            next(unread)
+        skipped = chunk.stop - total
+        return leave_out(chunk)
+
+    out.process(chunks, either, title=f"curate {part}")
 
 
-def _checked(part: str, found: object) -> Iterator[tuple[Record, str]]:
+def _chunks(start: int, end: int) -> list[range]:
+    return [range(at, min(at + _CHUNK, end)) for at in range(start, end, _CHUNK)]
+
+
+def _placed(made: Iterable[Any], source: Source) -> Iterator[store.Placed]:
+    at = 0
+    for at, (record, reason, part) in enumerate(made, 1):
+        yield store.Placed(at, record, reason, part)
+    for number, (row, reason) in enumerate(source.malformed(), at + 1):
+        yield store.Placed(number, row, reason)
+
+
+def _page(step: Callable[[list[str]], str], settings: Settings, out: store.Output) -> None:
+    """Write a page, and say in the counts of how many stages it tells."""
+    text = step(settings.input)
+    file = out.beside(PAGE)
+    store.write_text(file, text)
+    out.add(file)
+    out.counts["steps"] = len(settings.input)
+
+
+def _checked(part: str, found: object, kind: type[tuple[Any, ...]]) -> Iterator[Any]:
     """What a step yields, as it comes.
 
     Raises:
         RecipeError: it is no record with a reason.
     """
+    wanted = "make(records, …) to yield Made(record, …)" if kind is Made else (
+        "curate(records, …) to yield (record, reason)"
+    )  # fmt: skip
     if not isinstance(found, Iterable):
-        raise RecipeError(f"curate {part}: expected curate(records, …) to yield (record, reason), got {found!r:.80}.")
+        raise RecipeError(f"curate {part}: expected {wanted}, got {found!r:.80}.")
     for item in found:
-        if not (
-            isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Record) and isinstance(item[1], str)
-        ):
+        fit = isinstance(item, Made) if kind is Made else isinstance(item, tuple) and len(item) == 2
+        if not (fit and isinstance(item[0], Record) and isinstance(item[1], str)):
             raise RecipeError(
-                f"curate {part}: expected curate(records, …) to yield (record, reason), the reason empty for what is "
-                f"kept, got {item!r:.120}."
+                f"curate {part}: expected {wanted}, the reason empty for what is kept, got {item!r:.120}."
             )
         yield item
 

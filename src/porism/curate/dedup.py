@@ -1,60 +1,94 @@
-"""Drop exact duplicates: records that say the same once case, width and white space are set aside."""
+"""Drop duplicates: equal records, near-duplicates by n-grams, or records that mean the same by their embeddings.
+
+Whatever is joined by a chain of similar pairs is one cluster, of which one record is kept. Which one, and what belongs
+together, depends on the records alone, not on their order; a second run drops nothing more.
+"""
 
 from __future__ import annotations
 
-import unicodedata
+import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from porism.records import Attempt, Concepts, Pair, Problem, Record
+from porism.curate._minhash import Grams
+from porism.curate._similar import Encoder, EncoderModel, Found, Keep, Method, Numbers, Threshold, find
+from porism.curate._text import By
+from porism.embeddings import fingerprint
+from porism.records import Record
 
-__all__ = ["curate", "normal", "question_of"]
+__all__ = ["curate", "hashes"]
+
+_NAMES = {"exact": "duplicate", "near": "near duplicate", "semantic": "semantic duplicate"}
 
 
 def curate(
     records: Iterable[Record],
     *,
-    by: Annotated[
-        Literal["question", "all"], Field(description="compare the question alone, or the answer's text too")
-    ] = "all",
+    by: By = "all",
+    method: Method = "exact",
+    threshold: Threshold = None,
+    action: Annotated[
+        Literal["drop", "mark"], Field(description="drop duplicates, or keep all and only write the fields")
+    ] = "drop",
+    keep: Keep = "stable",
+    numbers: Numbers = "apart",
+    grams: Grams = "characters",
+    gram_size: Annotated[int, Field(description="units of an n-gram; 0: 5 characters (3 in CJK), 2 words", ge=0)] = 0,
+    encoder: Encoder = "sentence",
+    encoder_model: EncoderModel = "",
 ) -> Iterator[tuple[Record, str]]:
-    """Keep the first of each group of equal records; the reason names it."""
-    first: dict[tuple[str, ...], str] = {}
-    for record in records:
-        key: tuple[str, ...] = (normal(question_of(record)),)
-        if by == "all":
-            key += (normal(_text(record)),)
-        if key in first:
-            yield record, f"duplicate: of {first[key]}"
-        else:
-            first[key] = record.id
-            yield record, ""
+    """Keep one record of each cluster. The reason names it, and the most similar record where that is another one.
+
+    Records with neighbours get Magpie's fields in ``meta``, and with ``semantic`` all do: ``repeat_count``, how many
+    others are as similar as the threshold asks; ``min_similar_conversation_id``, the earliest of these in the input or
+    the record itself; ``min_neighbor_distance``, to the most similar other record: the squared distance of the unit
+    vectors (2 − 2 cos) for ``semantic``, 1 − Jaccard for ``near``, 0 for ``exact``.
+    """
+    found = find(
+        records,
+        by=by,
+        method=method,
+        threshold=threshold,
+        keep=keep,
+        numbers=numbers,
+        grams=grams,
+        gram_size=gram_size,
+        encoder=encoder,
+        encoder_model=encoder_model,
+    )
+    for at, record in enumerate(records):
+        fields = _fields(found, at, method)
+        marked = dataclasses.replace(record, meta={**record.meta, **fields}) if fields else record
+        is_kept = action == "mark" or found.head[at] == at
+        yield marked, "" if is_kept else _reason(found, at, method)
 
 
-def normal(text: str) -> str:
-    """The text with compatibility characters, case and runs of white space made equal."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def hashes(*, method: Method = "exact", encoder: Encoder = "sentence", encoder_model: EncoderModel = "") -> dict[str, str]:
+    """The fingerprint of the encoder, where one is used."""
+    return {"encoder": fingerprint(encoder, encoder_model)} if method == "semantic" else {}
 
 
-def question_of(record: Record) -> str:
-    """What the record asks: the question, or the last user turn of an example or a pair."""
-    if isinstance(record, Problem):
-        return record.question
-    if isinstance(record, Attempt):
-        return record.problem.question
-    if isinstance(record, Concepts):
-        return "; ".join(record.concepts)
-    return record.prompt[-1]["content"] if record.prompt else ""
+def _fields(found: Found, at: int, method: str) -> dict[str, Any]:
+    """Magpie's fields of a record; none where nothing is known."""
+    repeats = int(found.repeats[at])
+    if not repeats and method != "semantic":
+        return {}
+    fields: dict[str, Any] = {"repeat_count": repeats}
+    if repeats:
+        fields["min_similar_conversation_id"] = found.ids[int(found.earliest[at])]
+    if found.other[at] >= 0:
+        similarity = float(found.similarity[at])
+        distance = 2 - 2 * similarity if method == "semantic" else 1 - similarity
+        fields["min_neighbor_distance"] = round(max(0.0, distance), 6)
+    return fields
 
 
-def _text(record: Record) -> str:
-    if isinstance(record, Problem):
-        return record.answer
-    if isinstance(record, Attempt):
-        return record.text
-    if isinstance(record, Concepts):
-        return ""
-    answers = [record.chosen, record.rejected] if isinstance(record, Pair) else [record.completion]
-    return "\n".join(message["content"] for answer in answers for message in answer)
+def _reason(found: Found, at: int, method: str) -> str:
+    head, link = int(found.head[at]), int(found.link[at])
+    text = f"{_NAMES[method]}: of {found.ids[head]}"
+    if method == "exact" or link < 0:
+        return text
+    chain = "" if link == head else f"; most like {found.ids[link]}"
+    return f"{text}{chain}, {found.link_similarity[at]:.3f}"

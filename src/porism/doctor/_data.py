@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from porism import store
-from porism.curate import overlap
+from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
 from porism.records import Example, Message, Problem
@@ -182,9 +182,9 @@ def _judged(found: Sequence[_Read]) -> Iterator[Check]:
 
 
 def _overlap(found: Sequence[_Read], against: Sequence[str]) -> Check:
-    """Questions that also stand in a test set, found as ``porism curate overlap`` finds them."""
+    """Questions that also stand in a test set, found as ``porism curate decontaminate`` finds equal ones."""
     records = [row.examples[0][1] for row in found if row.examples]
-    decided = overlap.curate(records, against=list(against), action="drop")
+    decided = decontaminate.curate(records, against=list(against), action="drop", methods=["exact"])
     hits = [(at, cast("Example", record), reason) for at, (record, reason) in enumerate(decided, 1) if reason]
     sets = ", ".join(against)
     if not hits:
@@ -194,7 +194,7 @@ def _overlap(found: Sequence[_Read], against: Sequence[str]) -> Check:
         "overlap",
         f"{len(hits):,} of {len(records):,} questions stand in {sets}; the first in row {at} "
         f"({reason.removeprefix('overlap: ')}): {record.prompt[-1]['content'][:60]!r}",
-        f"Run: porism curate overlap --action drop --against {' --against '.join(against)}",
+        f"Run: porism curate decontaminate --action drop --against {' --against '.join(against)}",
         failed=True,
         overlapping=len(hits),
     )

@@ -1,0 +1,122 @@
+"""Preference pairs from several graded attempts at each problem: right against wrong first, then by reward.
+
+The rule is :func:`porism.preferences.choose`, the one for every pair that is made. Attempts that are in no pair are
+dropped with the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from porism.curate import Made
+from porism.curate._tags import tagged
+from porism.curate._text import digest
+from porism.errors import DataError
+from porism.preferences import Candidate, Choice, candidate, choose
+from porism.records import Attempt, Message, Pair, Record, content_id
+
+__all__ = ["MAKES", "READS", "make"]
+
+READS = (Attempt,)
+MAKES = (Pair,)
+
+
+class _Role(NamedTuple):
+    """What an attempt is in a pair."""
+
+    key: str
+    number: int
+    """Which pair of the prompt."""
+    choice: Choice
+    is_chosen: bool
+
+
+def make(
+    records: Iterable[Record],
+    *,
+    margin: Annotated[
+        float, Field(description="where the reward decides, it must be more than this higher", ge=0)
+    ] = 0.0,
+    reward: Annotated[str, Field(description="the tag that holds the reward, such as judge.reward")] = "reward",
+    pairs: Annotated[int, Field(description="most pairs of one prompt", ge=1)] = 1,
+    balance: Annotated[bool, Field(description="reject the wrong answer whose length is nearest to the chosen one's")] = False,
+) -> Iterator[Made]:
+    """Pairs, in the order in which they are complete. The input is gone through twice; only what is in a pair is held.
+
+    Raises:
+        DataError: a record is not a graded attempt.
+    """
+    roles, reasons = _plan(records, margin=margin, reward=reward, pairs=pairs, balance=balance)
+    waiting: dict[tuple[str, int], Attempt] = {}
+    for at, record in enumerate(records):
+        attempt = _attempt(record)
+        role = roles.get(at)
+        if role is None:
+            key = _key(attempt)
+            yield Made(attempt, reasons.get(key) or "spare: other attempts at the problem make its pairs")
+            continue
+        other = waiting.pop((role.key, role.number), None)
+        if other is None:
+            waiting[role.key, role.number] = attempt
+        else:
+            chosen, rejected = (attempt, other) if role.is_chosen else (other, attempt)
+            yield Made(_pair(chosen, rejected, role.choice))
+
+
+def _plan(
+    records: Iterable[Record], *, margin: float, reward: str, pairs: int, balance: bool
+) -> tuple[dict[int, _Role], dict[str, str]]:
+    """What each attempt is in a pair, by its place in the input, and why a prompt has none. Texts are not held."""
+    groups: dict[str, list[tuple[int, Candidate]]] = {}
+    for at, record in enumerate(records):
+        attempt = _attempt(record)
+        value = tagged(attempt, reward)
+        found = candidate(attempt, float(value) if isinstance(value, (int, float)) else None)
+        text = digest(" ".join(attempt.text.split())).hex() if attempt.text.strip() else ""
+        groups.setdefault(_key(attempt), []).append((at, dataclasses.replace(found, text=text)))
+    roles: dict[int, _Role] = {}
+    reasons: dict[str, str] = {}
+    for key, group in groups.items():
+        choices, reason = choose([one for _, one in group], margin=margin, most=pairs, balance=balance)
+        if not choices:
+            reasons[key] = reason
+        for number, choice in enumerate(choices):
+            roles[group[choice.chosen][0]] = _Role(key, number, choice, is_chosen=True)
+            roles[group[choice.rejected][0]] = _Role(key, number, choice, is_chosen=False)
+    return roles, reasons
+
+
+def _attempt(record: Record) -> Attempt:
+    if not isinstance(record, Attempt) or record.verdict is None:
+        raise DataError(f"the record {record.id} is not a graded attempt. Run 'porism solve' first.")
+    return record
+
+
+def _key(attempt: Attempt) -> str:
+    """What the attempts of a pair must have in common: problem and prompt."""
+    return content_id(attempt.problem.id, list(attempt.messages))
+
+
+def _pair(chosen: Attempt, rejected: Attempt, choice: Choice) -> Pair:
+    problem = chosen.problem
+    meta = {
+        "problem": problem.id,
+        "by": choice.by,
+        "margin": choice.margin,
+        "chosen_answer": chosen.verdict.answer if chosen.verdict else None,
+        "rejected_answer": rejected.verdict.answer if rejected.verdict else None,
+        "source": problem.source,
+        "group": problem.group,
+    }
+    return Pair(
+        prompt=chosen.messages,
+        chosen=[Message(role="assistant", content=chosen.text)],
+        rejected=[Message(role="assistant", content=rejected.text)],
+        meta={name: value for name, value in meta.items() if value not in (None, "")},
+    )
+
+

@@ -1,0 +1,118 @@
+"""Parts such as train and test, of whole clusters: two records that say nearly the same are never in different parts.
+
+The first part is the stage's ``records.jsonl``; the others are files beside it. In a recipe, ``split/test`` is the file
+``test.jsonl`` of the stage ``split``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from porism.curate import Made
+from porism.curate._clusters import UnionFind
+from porism.curate._shares import draw
+from porism.curate._similar import Encoder, EncoderModel, Method, Numbers, Threshold, find
+from porism.curate._tags import tagged
+from porism.curate._text import By
+from porism.embeddings import fingerprint
+from porism.errors import RecipeError
+from porism.recipe import Seed
+from porism.records import Record
+
+__all__ = ["hashes", "make"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_TAKEN = ("records", "dropped", "manifest", "report")
+
+
+def make(
+    records: Iterable[Record],
+    *,
+    sizes: Annotated[dict[str, float], Field(description="name of a part → its share; the first is the main one")] = {  # noqa: B006
+        "train": 0.9,
+        "test": 0.1,
+    },
+    by: By = "question",
+    method: Method = "near",
+    threshold: Threshold = None,
+    numbers: Numbers = "alike",
+    together: Annotated[str, Field(description="a tag whose equal values also stay together, such as group")] = "",
+    encoder: Encoder = "sentence",
+    encoder_model: EncoderModel = "",
+    seed: Annotated[Seed, Field(description="of the choice")] = 0,
+) -> Iterator[Made]:
+    """Each record in its part, in the order of the input, with the part's name in ``meta`` as ``split``.
+
+    Clusters are dealt out, the largest first and those of one size in a random order, each to the part that lacks most
+    of its share: so shares are kept as well as the largest clusters allow.
+
+    Raises:
+        RecipeError: fewer than two parts, a share that is not positive, or a name that is no file's.
+    """
+    _check(sizes)
+    found = find(
+        records,
+        by=by,
+        method=method,
+        threshold=threshold,
+        numbers=numbers,
+        encoder=encoder,
+        encoder_model=encoder_model,
+    )
+    sets = UnionFind(len(found.ids))
+    sets.join(enumerate(found.head.tolist()))
+    if together:
+        first: dict[str, int] = {}
+        for at, record in enumerate(records):
+            value = tagged(record, together)
+            if value not in (None, ""):
+                sets.join([(at, first.setdefault(str(value), at))])
+    heads = sets.heads().tolist()
+    part_of = _deal(heads, found.ids, sizes, seed)
+    main = next(iter(sizes))
+    for head, record in zip(heads, records, strict=True):
+        name = part_of[head]
+        marked = dataclasses.replace(record, meta={**record.meta, "split": name})
+        yield Made(marked, part="" if name == main else name)
+
+
+def hashes(*, method: Method = "near", encoder: Encoder = "sentence", encoder_model: EncoderModel = "") -> dict[str, str]:
+    """The fingerprint of the encoder, where one is used."""
+    return {"encoder": fingerprint(encoder, encoder_model)} if method == "semantic" else {}
+
+
+def _check(sizes: Mapping[str, float]) -> None:
+    if len(sizes) < 2:
+        raise RecipeError(f"curate split: sizes: expected at least two parts, got {len(sizes)}.")
+    for name, share in sizes.items():
+        if not _NAME.fullmatch(name) or name in _TAKEN:
+            raise RecipeError(
+                f"curate split: sizes: expected a part's name of letters, digits, _ and -, other than "
+                f"{', '.join(_TAKEN)}; got {name!r}."
+            )
+        if not 0 < share < float("inf"):
+            raise RecipeError(f"curate split: sizes: expected a positive share for {name!r}, got {share!r}.")
+
+
+def _deal(heads: list[int], ids: list[str], sizes: Mapping[str, float], seed: int) -> dict[int, str]:
+    """Head of a cluster → the part that it goes to. The smallest id of a cluster decides on its place in the order."""
+    members: dict[int, int] = defaultdict(int)
+    name: dict[int, str] = {}
+    for at, head in enumerate(heads):
+        members[head] += 1
+        name[head] = min(name.get(head, ids[at]), ids[at])
+    total = sum(sizes.values())
+    wanted = {part: len(heads) * share / total for part, share in sizes.items()}
+    have = dict.fromkeys(sizes, 0)
+    part_of = {}
+    for head in sorted(members, key=lambda head: (-members[head], draw(seed, name[head]), name[head])):
+        part = max(sizes, key=lambda part: ((wanted[part] - have[part]) / wanted[part], part))
+        part_of[head] = part
+        have[part] += members[head]
+    return part_of

@@ -1,0 +1,71 @@
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from conftest import problem
+from curation_kit import kept, run, write
+from porism.curate import split
+from porism.errors import RecipeError
+from porism.records import Record
+
+WORDS = "river stone lamp cloud paper garden winter bread copper violin market harbour candle forest engine".split()
+
+
+def records() -> list[Record]:
+    """Questions of which each stands three times: as it is, with another word, and with other numbers."""
+    rng = random.Random(3)
+    made: list[Record] = []
+    for number in range(100):
+        text = f"{' '.join(rng.choices(WORDS, k=20))} {number} and {number + 7}?"
+        for twin in (text, text.replace(text.split()[4], "meadow", 1), text.replace(f" {number} ", " 9999 ")):
+            made.append(problem(question=twin, meta={"family": number}, group=f"g{number % 10}"))
+    return rng.sample(made, len(made))
+
+
+def test_near_twins_never_straddle_and_shares_are_kept(tmp_path: Path) -> None:
+    given = write(tmp_path / "r.jsonl", records())
+    manifest = run("split", tmp_path / "out", given, sizes={"train": 0.7, "valid": 0.1, "test": 0.2})
+    parts = {"train": kept(tmp_path / "out"), **{n: kept(tmp_path / "out" / f"{n}.jsonl") for n in ("valid", "test")}}
+    assert manifest.counts["valid"] == len(parts["valid"])
+    where = defaultdict(set)
+    for name, part in parts.items():
+        for record in part:
+            where[record.meta["family"]].add(name)
+            assert record.meta["split"] == name
+    assert all(len(names) == 1 for names in where.values())
+    assert {name: round(len(part) / 300, 1) for name, part in parts.items()} == {"train": 0.7, "valid": 0.1, "test": 0.2}
+
+
+def test_a_tag_keeps_records_together_and_the_order_does_not_matter() -> None:
+    groups: dict[str, set[str]] = defaultdict(set)
+    sides = []
+    for seed in range(2):
+        shuffled = random.Random(seed).sample(records(), 300)
+        made = list(split.make(shuffled, sizes={"a": 0.5, "b": 0.5}, together="group"))
+        sides.append({item.record.id: item.part for item in made})
+        for item in made:
+            groups[item.record.group].add(item.part)  # type: ignore[union-attr]
+    assert sides[0] == sides[1]
+    assert all(len(parts) == 1 for parts in groups.values())
+    assert {part for parts in groups.values() for part in parts} == {"", "b"}
+
+
+def test_the_seed_deals_anew() -> None:
+    sides = [{i.record.id: i.part for i in split.make(records(), seed=seed)} for seed in (0, 1)]
+    assert sides[0] != sides[1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"train": 1.0}, "at least two parts"),
+        ({"train": 0.5, "../x": 0.5}, "a part's name"),
+        ({"train": 0.5, "dropped": 0.5}, "a part's name"),
+        ({"train": 0.5, "test": 0.0}, "a positive share"),
+    ],
+)
+def test_sizes_that_do_not_fit(sizes: dict[str, float], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        list(split.make([problem()], sizes=sizes))
