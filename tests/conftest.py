@@ -111,3 +111,14 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     from openai_kit import starting
 
     yield from starting(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def tier() -> str:
+    """The sandbox that ``auto`` means here; the test is skipped, with the reason, where there is none."""
+    from porism import sandbox
+
+    try:
+        return sandbox.ready("auto")
+    except sandbox.Refused as error:
+        pytest.skip(str(error))

@@ -141,6 +141,7 @@ def doctor(
     against: Annotated[
         list[str] | None, typer.Option(help="A test set that the data must not overlap with; may stand several times.")
     ] = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Also run programs against the sandbox.")] = False,
     network: Annotated[bool, typer.Option("--network", help="Also ask the hosts that models come from.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -166,6 +167,7 @@ def doctor(
         rows=rows,
         against=against or [],
         network=network,
+        sandbox=sandbox,
     )
     found = checks.examine(model, data, options)
     if as_json:

@@ -27,6 +27,7 @@ _NOUNS = {
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
     "porism.synth": "way of synthesis",
+    "porism.tools": "tool",
     "porism.train": "training method",
 }
 

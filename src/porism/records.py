@@ -112,6 +112,8 @@ class Verdict:
     profile: str = ""
     """The set of extraction rules that was allowed."""
     reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """What else a grader tells: the sandbox and the outcome of each test, for code."""
 
     @property
     def correct(self) -> bool:

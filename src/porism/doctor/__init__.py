@@ -26,11 +26,13 @@ def examine(model: str = "", data: str = "", options: Options | None = None) -> 
     Raises:
         RecipeError: an unknown method, or settings that no training could have.
     """
-    from porism.doctor import _data, _environment, _memory, _model, _network, _template
+    from porism.doctor import _data, _environment, _memory, _model, _network, _sandbox, _template
 
     chosen = options or Options()
     _memory.check(chosen)
     yield from _environment.checks()
+    if chosen.sandbox:
+        yield from _sandbox.checks()
     if chosen.network:
         yield from _network.checks()
     if not model:

@@ -25,7 +25,7 @@ class Check:
     """One line of the report."""
 
     group: str
-    """What was looked at: ``environment``, ``network``, ``model``, ``template``, ``data`` or ``memory``."""
+    """What was looked at: ``environment``, ``sandbox``, ``network``, ``model``, ``template``, ``data`` or ``memory``."""
     name: str
     status: Status
     found: str
@@ -72,3 +72,5 @@ class Options:
     """Test sets that the data must not overlap with."""
     network: bool = False
     """Whether to ask hosts."""
+    sandbox: bool = False
+    """Whether to run programs against the sandbox."""

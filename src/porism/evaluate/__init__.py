@@ -16,7 +16,8 @@ from pydantic import Field
 from porism import recipe, store
 from porism.errors import DataError
 from porism.evaluate.statistics import Interval, mean_interval, wilson
-from porism.graders import asks_engine, grade_all
+from porism.evaluate.tries import pass_at, passed_tests
+from porism.graders import grade_all, has_profiles
 from porism.records import Attempt, Status
 
 __all__ = ["Settings", "accuracy", "inputs", "load", "measure", "run", "settings"]
@@ -33,6 +34,7 @@ class Settings(recipe.Settings):
         "strict",
         "flexible",
     ]
+    pass_at: Annotated[list[Annotated[int, Field(ge=1)]], Field(description="also give pass@k for these k")] = [1, 5, 10]
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -59,14 +61,14 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     sets: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         sets[attempt.problem.set].append(attempt)
-    store.write_json(target, {name: measure(chosen, settings.profiles) for name, chosen in sets.items()})
+    store.write_json(target, {name: measure(chosen, settings.profiles, settings.pass_at) for name, chosen in sets.items()})
     out.counts["attempts"] = len(attempts)
     out.add(target)
 
 
 def _share_by(attempts: Sequence[Attempt], profile: str) -> float | None:
-    """The share that is correct under another profile, of those that no model has to judge."""
-    computed = [attempt for attempt in attempts if not asks_engine(attempt.problem.kind)]
+    """The share that is correct under another profile, of those to which profiles mean something."""
+    computed = [attempt for attempt in attempts if has_profiles(attempt.problem.kind)]
     if not computed:
         return None
     graded = zip(computed, grade_all(computed, profile), strict=True)
@@ -88,12 +90,15 @@ def load(paths: Sequence[str]) -> list[Attempt]:
     return attempts
 
 
-def measure(attempts: Sequence[Attempt], profiles: Sequence[str] = ()) -> dict[str, Any]:
+def measure(
+    attempts: Sequence[Attempt], profiles: Sequence[str] = (), ks: Sequence[int] = ()
+) -> dict[str, Any]:
     """Accuracy with interval, in all and by group, every status counted, tokens an answer.
 
     Args:
         attempts: graded attempts at the problems of one set.
         profiles: extraction profiles under which the same texts are scored as well.
+        ks: numbers of attempts for which pass@k is given.
 
     Returns:
         A JSON-able object; undefined figures are None.
@@ -108,6 +113,8 @@ def measure(attempts: Sequence[Attempt], profiles: Sequence[str] = ()) -> dict[s
         "problems": len({attempt.problem.id for attempt in attempts}),
         "attempts": len(attempts),
         "accuracy": plain(accuracy(attempts)),
+        "pass_at": {str(k): plain(pass_at(attempts, k)) for k in ks},
+        "passed_tests": passed_tests(attempts),
         "by_profile": {profile: _share_by(attempts, profile) for profile in profiles},
         "statuses": {str(status): statuses[status] for status in Status if statuses[status]},
         "tokens": {

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Interval", "mcnemar", "mean_interval", "paired_difference", "wilson"]
+__all__ = ["Interval", "mcnemar", "mean_interval", "paired_difference", "pass_at_k", "wilson"]
 
 _Z = 1.959963984540054  # the 97.5 % point of the standard normal: two-sided 95 %
 
@@ -82,3 +82,21 @@ def mcnemar(only_before: int, only_after: int) -> float:
     fewer = min(only_before, only_after)
     tail = sum(math.comb(changes, k) for k in range(fewer + 1)) / (1 << changes)
     return min(1.0, 2 * tail)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """The chance that one of k attempts at a problem is correct, without bias: 1 − C(n−c, k) / C(n, k).
+
+    Chen et al., 2021, arXiv:2107.03374, equation 1.
+
+    Args:
+        n: attempts that were made.
+        correct: how many of them are correct.
+        k: attempts that one could make.
+
+    Returns:
+        NaN for n < k, where it cannot be estimated.
+    """
+    if n < k:
+        return math.nan
+    return 1.0 - math.comb(n - correct, k) / math.comb(n, k)

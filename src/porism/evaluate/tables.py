@@ -24,9 +24,16 @@ def show(folder: Path) -> None:
             value = store.load_json(folder / name)
             rows = [row(group, item) for group, item in value.items()]
             rare = [status for status in _RARE if any(one.get(status, _NONE[0]) not in _NONE for one in rows)]
-            kept = [{head: cell for head, cell in one.items() if head not in _RARE or head in rare} for one in rows]
+            heads = [head for head in _heads(rows) if head not in _RARE or head in rare]
+            kept = [{head: one.get(head, "–") for head in heads} for one in rows]
             _print(kept)
             return
+
+
+def _heads(rows: Sequence[dict[str, str]]) -> list[str]:
+    """The columns of all rows: in the order of the row that has most of them."""
+    longest = max(rows, key=len, default={})
+    return [*longest, *dict.fromkeys(head for row in rows for head in row if head not in longest)]
 
 
 def show_stages(stages: Sequence[tuple[Path, store.Manifest]]) -> None:
@@ -81,12 +88,21 @@ def _measured(name: str, item: dict[str, Any]) -> dict[str, str]:
         "set": name,
         "problems": str(item["problems"]),
         "accuracy (95 %)": percent(item["accuracy"]),
+        **_tries(item),
         **{name: "–" if share is None else f"{share:.1%}" for name, share in item["by_profile"].items()},
         "tokens": f"{item['tokens']['mean']:.0f}",
         "unparsed": str(statuses.get("unparsed", 0)),
         "truncated": str(statuses.get("truncated", 0)),
         **{status: str(statuses.get(status, 0)) for status in _RARE},
     }
+
+
+def _tries(item: dict[str, Any]) -> dict[str, str]:
+    """pass@k for several attempts, and the share of tests passed, where there are any."""
+    known = {k: one["value"] for k, one in item.get("pass_at", {}).items() if k != "1" and one["value"] is not None}
+    cells = {f"pass@{k}": f"{value:.1%}" for k, value in known.items()}
+    tests = item.get("passed_tests")
+    return cells if tests is None else {**cells, "tests": f"{tests:.1%}"}
 
 
 def _compared(name: str, item: dict[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``, or, where it asks a model, with
 ``grade_all(attempts, *, profile, engine) -> list[Verdict]``. The profiles that copy lm-eval are judged here, alike for
-all kinds but a judge and outside code. The status says what happened; a text that could not be judged is never
+all kinds but a judge, programs and outside code. The status says what happened; a text that could not be judged is never
 counted as wrong in silence.
 
 All functions here may be called from any thread, from a forked process, and from asyncio through
@@ -35,6 +35,7 @@ __all__ = [
     "grade",
     "grade_all",
     "grading_inputs",
+    "has_profiles",
     "profile_of",
     "tally",
 ]
@@ -50,6 +51,7 @@ def check(
     kind: str = "number",
     question: str = "",
     engine: Engine | None = None,
+    sandbox: str = "auto",
 ) -> Verdict:
     r"""Judge a text against a reference answer.
 
@@ -57,12 +59,13 @@ def check(
         gold: the reference answer; a number or a bool is taken as it is written.
         text: what the model wrote.
         profile: which extraction rules may fire.
-        kind: the grader's name: number, math, choice, boolean, judge, or code of your own.
+        kind: the grader's name: number, math, choice, boolean, code, judge, or code of your own.
         question: the question, where the grader reads it (the options of a choice).
         engine: the model that a judge asks.
+        sandbox: the tier in which programs run.
 
     Raises:
-        RecipeError: no such grader or profile, or a grader that asks a model was given none.
+        RecipeError: no such grader or profile, a grader that asks a model was given none, or no sandbox is to be had.
 
     >>> from porism.graders import check
     >>> check(gold=r"\frac{1}{2}", text="The answer is $0.5$.", kind="math").status
@@ -80,7 +83,7 @@ def check(
     attempt = Attempt(problem=problem, strategy="", messages=[], text=text)
     if asks_engine(kind):
         return _asked([attempt], profile, engine)[0]
-    return _graded(attempt, profile)
+    return _graded(attempt, profile, sandbox)
 
 
 def grade(attempt: Attempt, profile: str = "auto") -> Verdict:
@@ -98,7 +101,12 @@ def grade(attempt: Attempt, profile: str = "auto") -> Verdict:
 
 
 def grade_all(
-    attempts: Sequence[Attempt], profile: str = "auto", *, engine: Engine | None = None, **options: Any
+    attempts: Sequence[Attempt],
+    profile: str = "auto",
+    *,
+    engine: Engine | None = None,
+    sandbox: str = "auto",
+    **options: Any,
 ) -> list[Verdict]:
     """Judge attempts as :func:`grade` does, in order; what waits for other processes is done side by side.
 
@@ -106,10 +114,11 @@ def grade_all(
         attempts: of any kinds.
         profile: which extraction rules may fire.
         engine: the model that a judge asks, where a problem's kind wants one.
+        sandbox: the tier in which programs run, where a problem's kind is code.
         options: passed to such a judge.
 
     Raises:
-        RecipeError: an unknown kind or profile, or a grader that asks a model was given none.
+        RecipeError: an unknown kind or profile, a grader that asks a model was given none, or no sandbox is to be had.
     """
     profile_of(profile)
     verdicts: dict[int, Verdict] = {}
@@ -126,11 +135,11 @@ def grade_all(
         elif _is_parallel(kind) and len(attempts) > 1:
             waiting.append(at)
         else:
-            verdicts[at] = _graded(attempt, profile)
+            verdicts[at] = _graded(attempt, profile, sandbox)
     if waiting:
         threads = ThreadPoolExecutor(_AT_ONCE)
         try:
-            found = threads.map(lambda at: _graded(attempts[at], profile), waiting)
+            found = threads.map(lambda at: _graded(attempts[at], profile, sandbox), waiting)
             verdicts.update(zip(waiting, found, strict=True))
         finally:  # after Ctrl-C nobody waits for what is under way
             threads.shutdown(wait=False, cancel_futures=True)
@@ -186,11 +195,27 @@ def _is_parallel(kind: str) -> bool:
     return bool(getattr(sys.modules.get(_grader(kind).__module__), "PARALLEL", False))
 
 
-def _graded(attempt: Attempt, profile: str) -> Verdict:
+def has_profiles(kind: str) -> bool:
+    """False for a grader to which extraction profiles mean nothing: one that asks a model, or runs programs.
+
+    Raises:
+        RecipeError: no such grader.
+    """
+    return not asks_engine(kind) and not (":" not in kind and _runs_programs(kind))
+
+
+@cache
+def _runs_programs(kind: str) -> bool:
+    return bool(getattr(sys.modules.get(_found(kind).__module__), "RUNS_PROGRAMS", False))
+
+
+def _graded(attempt: Attempt, profile: str, sandbox: str) -> Verdict:
     problem, known = attempt.problem, profile_of(profile)
     grader = _grader(problem.kind)
     if ":" in problem.kind:
         verdict = _by_outside_code(grader, attempt, profile)
+    elif _runs_programs(problem.kind):
+        return _labelled(grader(problem, attempt, profile=profile, sandbox=sandbox), problem.kind, "")
     elif known.pattern is not None:
         verdict = as_lm_eval(problem, attempt.text, known)
     else:
@@ -224,6 +249,7 @@ def _labelled(verdict: Verdict, kind: str, profile: str) -> Verdict:
         grader=kind,
         profile=profile,
         reason=verdict.reason,
+        detail=verdict.detail,
     )
 
 
@@ -237,6 +263,9 @@ def _asked(attempts: Sequence[Attempt], profile: str, engine: Engine | None, **o
 
 def _cut_off(attempt: Attempt, verdict: Verdict, profile: str) -> Verdict:
     if attempt.finish != "length" or not _unstated(verdict, attempt.text, profile):
+        return verdict
+    kind = attempt.problem.kind
+    if verdict.correct and ":" not in kind and _runs_programs(kind):  # what passes its tests is no torso
         return verdict
     reason = "cut off by the token limit before it stated an answer"
     return dataclasses.replace(verdict, status=Status.TRUNCATED, reason=reason)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import Field
 
-from porism import recipe, store
+from porism import recipe, sandbox, store
 from porism.engines import LOADS, Engine
 from porism.errors import DataError, RecipeError
 from porism.find import find
@@ -21,6 +21,7 @@ __all__ = ["Grading", "GradingSettings", "grading_inputs", "tally"]
 
 _FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
 _FILE_GRADER = re.compile(rb'"kind": "([^"]+\.py):[^"]+"')
+_PROGRAMS = b'"kind": "code"'
 
 GradeAll = Callable[..., list[Verdict]]
 
@@ -35,6 +36,7 @@ class GradingSettings(recipe.Settings):
     judge_engine: Annotated[str, Field(description="the engine that runs it")] = "local"
     judge_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {}
     judge_prompt: Annotated[str, Field(description="a file to use instead of the judge's shipped prompt")] = ""
+    sandbox: Annotated[str, Field(description="where programs run: auto, bubblewrap, gvisor or unsafe")] = "auto"
     max_failed: Annotated[float, Field(description="stop if a larger share could not be run or graded", ge=0, le=1)] = (
         0.05
     )
@@ -46,16 +48,28 @@ class GradingSettings(recipe.Settings):
 def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str, str]:
     """Hashes of what grading reads besides records: the judge's weights and prompt, graders in the user's own files.
 
+    Where there are programs to run, the sandbox is started, so that nothing is generated in vain.
+
     Args:
         settings: of the stage.
         files: its record files, which may name a grader as ``path/file.py:name``.
+
+    Raises:
+        RecipeError: there is no such sandbox, or it cannot be had here.
     """
     found: dict[str, str] = {}
     if settings.judge_model and settings.judge_engine in LOADS:
         from porism.models.load import fingerprint
 
         found["judge"] = fingerprint(settings.judge_model)
-    own = {Path(name.decode()) for file in files for name in _FILE_GRADER.findall(file.read_bytes())}
+    sandbox.described(settings.sandbox)
+    own: set[Path] = set()
+    programs = getattr(settings, "kind", "") == "code"
+    for text in (file.read_bytes() for file in files):
+        own.update(Path(name.decode()) for name in _FILE_GRADER.findall(text))
+        programs = programs or _PROGRAMS in text
+    if programs:
+        sandbox.ready(settings.sandbox)
     prompt = {Path(settings.judge_prompt).expanduser()} if settings.judge_prompt else set()
     return found | store.hashes(sorted(path for path in own | prompt if path.is_file()))
 
@@ -92,11 +106,15 @@ class Grading:
             RecipeError: a judge is needed and ``judge_model`` is not set.
         """
         if not asks:
-            return self._grade_all(attempts, self._settings.profile)
+            return self._grade_all(attempts, self._settings.profile, sandbox=self._settings.sandbox)
         if self._engine is None:
             self._engine = self._started()
         return self._grade_all(
-            attempts, self._settings.profile, engine=self._engine, prompt=self._settings.judge_prompt
+            attempts,
+            self._settings.profile,
+            engine=self._engine,
+            sandbox=self._settings.sandbox,
+            prompt=self._settings.judge_prompt,
         )
 
     def _started(self) -> Engine:
@@ -119,15 +137,20 @@ def tally(settings: GradingSettings, out: store.Output) -> None:
     statuses: Counter[str] = Counter()
     tokens = 0
     reasons: Counter[str] = Counter()
+    tiers: Counter[str] = Counter()
     for record in store.read(out.records, Attempt):
         attempt = cast("Attempt", record)
         verdict = attempt.verdict or Verdict(status=Status.ERROR)
         statuses[verdict.status] += 1
         tokens += attempt.completion_tokens
+        if "sandbox" in verdict.detail:
+            tiers[verdict.detail["sandbox"]] += 1
         if verdict.status in _FAILED and verdict.reason:
             reasons[verdict.reason] += 1
     out.counts.update(statuses)
     out.figures["completion_tokens"] = tokens
+    if tiers:
+        out.figures["sandbox"] = dict(tiers)
     total = statuses.total()
     failed = sum(statuses[status] for status in _FAILED)
     unjudged = statuses[Status.UNPARSED] + statuses[Status.TRUNCATED]

@@ -1,7 +1,7 @@
 """Problems from your own file: JSON Lines, or one JSON array of objects.
 
 Each object has a question and an answer, and may have a worked solution; name the keys if yours differ.
-An answer that ends in ``#### N`` is taken apart into solution and answer.
+An answer that ends in ``#### N`` is taken apart into solution and answer. With ``kind: code`` the answer is tests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import Field
 from porism import store
 from porism.errors import DataError
 from porism.problems import MissingData
+from porism.problems import _tests as code_tests
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -49,7 +50,11 @@ def load(
         )
         raise MissingData(f"{file}: {what}")
     for place, row in _objects(file):
-        asked, wanted = _text(row, question, place), _text(row, answer, place)
+        asked = _text(row, question, place)
+        if kind == "code":
+            yield _of_code(row, asked, answer, str(row.get(solution) or ""), str(row.get(group) or ""), file.stem, place)
+            continue
+        wanted = _text(row, answer, place)
         worked, mark, final = wanted.rpartition("####")
         final = final.strip().replace(",", "") if mark else wanted.strip()
         if not final or final.casefold().lstrip("+-") in _NO_NUMBERS:
@@ -91,6 +96,18 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(item, dict):
             raise DataError(f"{file}, item {number}: expected an object, got {type(item).__name__}.")
         yield f"{file}, item {number}", item
+
+
+def _of_code(
+    row: dict[str, Any], asked: str, answer: str, solution: str, group: str, source: str, place: str
+) -> Problem:
+    """A code problem: its answer is tests."""
+    if answer not in row:
+        raise DataError(f"{place}: expected tests under {answer!r}. Keys in this row: {', '.join(row) or 'none'}.")
+    tests = code_tests.tests_of(row[answer], place)
+    return Problem(
+        question=asked, answer=tests.text(), solution=solution, kind="code", source=source, group=group
+    )
 
 
 def _text(row: dict[str, Any], key: str, place: str) -> str:

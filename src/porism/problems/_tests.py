@@ -1,0 +1,148 @@
+"""The tests of a code problem. They are the problem's reference answer, as JSON.
+
+There are three kinds: code with ``assert``; calls of a function, with arguments and the value expected; and runs of a
+whole program, with input and output.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from porism import recipe
+from porism.errors import DataError, RecipeError
+
+__all__ = ["Call", "Run", "Tests", "parse", "tests_of"]
+
+
+class Call(recipe.Settings):
+    """One call of the function. In a value, lists stand for tuples as well."""
+
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    expected: Any
+
+
+class Run(recipe.Settings):
+    """One run of the program."""
+
+    input: str = ""
+    output: str
+
+
+class Tests(recipe.Settings):
+    """All tests of one problem."""
+
+    tests: Annotated[list[str] | list[Call] | list[Run], Field(min_length=1)]
+    function: str = ""
+    """What the tests call."""
+    functions: list[str] = []
+    """Further names that are always the program's, where a test uses them."""
+    start: str = ""
+    """Code that the question gives and an answer may go on from."""
+    setup: str = ""
+    """Code before the tests that are code."""
+    helpers: str = ""
+    """Code whose names belong to the tests, whatever the program defines."""
+    aliases: dict[str, str] = {}
+    """Names by which the tests call the program's functions."""
+    tolerance: float = Field(0.0, ge=0)
+    """Numbers may differ by this share, or by this much."""
+    unordered: bool = False
+    """The order of a list, or of the lines of the output, does not matter."""
+    cpu_seconds: int = Field(10, ge=1)
+    memory_mb: int = Field(1024, ge=64)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind == "calls" and not self.function:
+            raise ValueError("calls need the name of the function, under 'function'")
+        return self
+
+    @property
+    def kind(self) -> Literal["code", "calls", "runs"]:
+        """What the tests are."""
+        first = self.tests[0]
+        return "code" if isinstance(first, str) else "calls" if isinstance(first, Call) else "runs"
+
+    def text(self) -> str:
+        """The tests as the reference answer of a problem."""
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, sort_keys=True)
+
+
+def parse(text: str) -> Tests:
+    """The tests in a reference answer.
+
+    Raises:
+        DataError: it has none.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise DataError("the reference answer holds no tests: it is not JSON") from None
+    return tests_of(value, "the reference answer")
+
+
+def tests_of(value: Any, place: str) -> Tests:
+    """The tests that a data file gives.
+
+    Args:
+        value: a list of tests, an object with ``tests``, the same as JSON text, or ``inputs`` and ``outputs`` as APPS
+            has them.
+        place: where it stands, for the message.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = [value]
+    if isinstance(value, list):
+        value = {"tests": value}
+    if isinstance(value, Mapping) and "inputs" in value and "outputs" in value:
+        value = _from_apps(value, place)
+    if not isinstance(value, Mapping):
+        raise DataError(f"{place}: expected tests (a list, or an object with 'tests'), got {type(value).__name__}.")
+    try:
+        return recipe.build(Tests, _numbers(value), place)
+    except RecipeError as error:
+        raise DataError(
+            f"{_first_line(error)} A test is code with assert, an object with args and expected, or one with input and "
+            "output; all of a problem are alike."
+        ) from None
+
+
+def _first_line(error: RecipeError) -> str:
+    return str(error).splitlines()[0]
+
+
+def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:
+    tolerance = value.get("tolerance")
+    return {**value, "tolerance": float(tolerance)} if type(tolerance) is int else dict(value)
+
+
+def _from_apps(value: Mapping[str, Any], place: str) -> dict[str, Any]:
+    inputs, outputs, name = value["inputs"], value["outputs"], value.get("fn_name") or ""
+    if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
+        raise DataError(f"{place}: expected as many outputs as inputs.")
+    rest = {key: item for key, item in value.items() if key not in ("inputs", "outputs", "fn_name")}
+    pairs = zip(inputs, outputs, strict=True)
+    if not name:
+        return {**rest, "tests": [{"input": _joined(given), "output": _joined(wanted)} for given, wanted in pairs]}
+    calls = [{"args": given, "expected": _only(wanted)} for given, wanted in pairs]
+    return {**rest, "function": name, "tests": calls}
+
+
+def _joined(text: Any) -> Any:
+    """Lines that are given as a list, as one text."""
+    return "\n".join(map(str, text)) if isinstance(text, list) else text
+
+
+def _only(wanted: Any) -> Any:
+    """The value expected of a function, which APPS puts into a list of its own."""
+    return wanted[0] if isinstance(wanted, list) and len(wanted) == 1 else wanted

@@ -1,0 +1,111 @@
+"""MBPP: 974 short Python tasks in a sentence each, with three tests (Austin et al., 2021, arXiv:2108.07732).
+
+The published file, ``mbpp.jsonl``, is looked for in ``path``, else in ``$PORISM_DATA``, ``../shared/data`` and ``data``; with
+``path: hub`` its test split comes from google-research-datasets/mbpp on the Hugging Face hub. Splits go by number, as
+published: prompt 1–10, test 11–510, validation 511–600, train 601–974; all of them is ``all``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from porism.errors import DataError, RecipeError, nearest
+from porism.problems import MissingData
+from porism.problems._published import HUB, Published, find, rows
+from porism.problems._tests import Tests
+from porism.records import Problem
+
+__all__ = ["files", "load"]
+
+_SPLITS = {
+    "all": range(1, 975),
+    "prompt": range(1, 11),
+    "test": range(11, 511),
+    "validation": range(511, 601),
+    "train": range(601, 975),
+}
+_ASK = "{}\n\nYour code should pass this test:\n\n```python\n{}\n```\n\nReply with one block of Python code."
+PathSetting = Annotated[str, Field(description="the file, the folder that holds it, or hub")]
+
+
+def load(split: str = "train", *, path: PathSetting = "") -> Iterator[Problem]:
+    """The problems of a split, in the file's order. The question shows the first of the tests.
+
+    Raises:
+        RecipeError: no such split.
+        MissingData: the file is in none of the places.
+        DataError: a row without task_id, text, code and tests; names its place.
+    """
+    numbers = _numbers(split)
+    for place, row in rows(find(_data(split), path)):
+        number, text, code, tests = (row.get(key) for key in ("task_id", "text", "code", "test_list"))
+        if not (isinstance(number, int) and isinstance(text, str) and isinstance(code, str) and _are_texts(tests)):
+            raise DataError(f"{place}: expected task_id, text, code and test_list (a list of texts).")
+        if number in numbers:
+            setup = _lines(str(row.get("test_setup_code") or ""))
+            wanted = Tests(tests=[_lines(test) for test in tests], setup=setup, functions=_functions(code, tests))
+            yield Problem(
+                question=_ASK.format(text.strip(), tests[0].strip()),
+                answer=wanted.text(),
+                solution=f"```python\n{_lines(code).strip()}\n```",
+                kind="code",
+                source="mbpp",
+                meta={"task": number},
+            )
+
+
+def files(split: str = "train", *, path: PathSetting = "") -> list[Path]:
+    """The file that ``load`` reads; none where it is missing, or comes from the hub."""
+    try:
+        return [] if path == HUB else [find(_data(split), path)]
+    except MissingData:
+        return []
+
+
+def _numbers(split: str) -> range:
+    if split not in _SPLITS:
+        raise RecipeError(f"MBPP has no split {split!r}.{nearest(split, _SPLITS)} Known: {', '.join(_SPLITS)}.")
+    return _SPLITS[split]
+
+
+def _data(split: str) -> Published:
+    file = f"full/{'test' if split == 'all' else split}-00000-of-00001.parquet"
+    source = "the google-research repository (mbpp)"
+    return Published("MBPP", ("mbpp.jsonl",), source, "google-research-datasets/mbpp", file)
+
+
+def _are_texts(tests: Any) -> bool:
+    return isinstance(tests, Sequence) and bool(tests) and all(isinstance(test, str) for test in tests)
+
+
+def _lines(code: str) -> str:
+    return code.replace("\r\n", "\n")
+
+
+def _functions(code: str, tests: Sequence[str]) -> list[str]:
+    """The functions and classes that the tests use and the reference defines: also those that are named as built-ins."""
+    defined = {
+        node.name
+        for node in ast.walk(_parsed(_lines(code)))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    used = {
+        node.id
+        for test in tests
+        for node in ast.walk(_parsed(_lines(test)))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return sorted(defined & used)
+
+
+def _parsed(code: str) -> ast.AST:
+    """The code's tree; empty where it is none, which the grading then says."""
+    try:
+        return ast.parse(code)
+    except SyntaxError:
+        return ast.Module(body=[], type_ignores=[])

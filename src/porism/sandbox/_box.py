@@ -1,0 +1,239 @@
+"""A running sandbox: one process that forks others for this one, each in namespaces of its own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from porism.errors import PorismError
+from porism.sandbox._tiers import Refused, described, launch
+from porism.sandbox.inside.wire import Gone, Line, Unsendable
+
+__all__ = ["Box", "SandboxError", "Started", "ready", "shared"]
+
+_START = 60.0
+"""Seconds a sandbox may take to start; the machine may be busy."""
+_END = 10.0
+"""Seconds it may take to end."""
+
+
+class SandboxError(PorismError):
+    """The sandbox itself failed: nothing is known of the program."""
+
+
+class Started:
+    """A process that a sandbox was asked for.
+
+    Args:
+        control: to the process that watches it.
+        wanted: what it is to run, and its limits.
+    """
+
+    def __init__(self, control: socket.socket, wanted: Mapping[str, Any]) -> None:
+        self.line = Line(control)
+        try:
+            self.line.send(dict(wanted))
+        except Unsendable as error:
+            raise SandboxError(f"the program, its input or its tests are {error}") from None
+        self._wall = float(wanted["limits"]["wall"])
+        self._report: dict[str, Any] | None = None
+
+    def report(self, grace: float) -> dict[str, Any]:
+        """How it ended: waits for that.
+
+        Args:
+            grace: seconds to wait beyond its limit of wall time.
+
+        Raises:
+            SandboxError: it did not start, or whoever watches it was killed from outside.
+        """
+        if self._report is None:
+            try:
+                self._report = self.line.receive(time.monotonic() + self._wall + grace)
+            except Gone:
+                raise SandboxError("a sandboxed process ended without a report; the sandbox was killed") from None
+            if "failed" in self._report:
+                raise SandboxError(f"a sandboxed process could not be started: {self._report['failed']}")
+        return self._report
+
+    def close(self) -> None:
+        """End it, with all that it started."""
+        self.line.close()
+
+
+class Box:
+    """A sandbox of one tier.
+
+    Args:
+        tier: its name.
+
+    Raises:
+        Refused: it cannot be had here.
+    """
+
+    def __init__(self, tier: str) -> None:
+        self.tier = tier
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = self._started(theirs)
+        self._wait_until_ready()
+
+    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        how = launch(self.tier, theirs.fileno())
+        try:
+            return subprocess.Popen(
+                how.command,
+                executable=how.executable,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={"PATH": os.defpath, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
+                cwd="/",
+                pass_fds=(theirs.fileno(), *how.descriptors),
+                user=how.user,
+                group=how.user,
+                extra_groups=None if how.user is None else [],
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Refused(f"sandbox: {self.tier} cannot be started ({error}). {_INSTEAD}") from None
+        finally:
+            for descriptor in how.descriptors:
+                os.close(descriptor)
+
+    def _wait_until_ready(self) -> None:
+        readable, _, _ = select.select([self._control], [], [], _START)
+        if readable and self._control.recv(16) == b"ready":
+            return
+        self.process.kill()
+        _, complaint = self.process.communicate()
+        self._control.close()
+        why = " ".join(complaint.decode("utf-8", "replace").split())[-400:] or "it does not answer"
+        raise Refused(f"sandbox: {self.tier} does not work on this machine ({why}). {_INSTEAD}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked for processes."""
+        return self.process.poll() is None
+
+    def start(self, role: bytes, wanted: Mapping[str, Any], ends: tuple[socket.socket, ...] = ()) -> Started:
+        """Start a process.
+
+        Args:
+            role: program, answers or tests.
+            wanted: what it is to run, and its limits.
+            ends: sockets that it gets; ours to close.
+
+        Raises:
+            SandboxError: the sandbox is gone.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                with self._lock:
+                    descriptors = [theirs.fileno(), *(end.fileno() for end in ends)]
+                    socket.send_fds(self._control, [role], descriptors)
+            except OSError:
+                ours.close()
+                raise SandboxError("the sandbox has ended") from None
+        try:
+            return Started(ours, wanted)
+        except Gone:
+            ours.close()
+            raise SandboxError("the sandbox has ended") from None
+
+    def forget(self) -> None:
+        """In a forked child: it is the parent's, neither to be ended nor to be waited for here."""
+        self._control.close()
+        self.process.returncode = 0
+
+    def close(self) -> None:
+        """End it and all that runs in it."""
+        self._control.close()  # at which its first process ends, and all others with it
+        try:
+            self.process.wait(_END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr:
+            self.process.stderr.close()
+
+
+_INSTEAD = (
+    "Programs are not run. Isolation needs user namespaces that are open to all users: see the page on the sandbox. To "
+    "run code that you trust without isolation, set sandbox to unsafe."
+)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_boxes: dict[str, Box] = {}
+_at_work = threading.Semaphore(_processors())
+_lock = threading.Lock()
+
+
+@contextmanager
+def shared(tier: str) -> Iterator[Box]:
+    """This process's sandbox of a tier, which is started when it is first needed; as many at once as there are processors.
+
+    A forked child gets one of its own.
+
+    Raises:
+        Refused: it cannot be had here.
+    """
+    with _at_work:
+        with _lock:
+            box = _boxes.get(tier)
+            if box is None or not box.alive:
+                if box is not None:
+                    box.close()
+                box = _boxes[tier] = Box(tier)
+        yield box
+
+
+def ready(name: str) -> str:
+    """Start this process's sandbox, so that it is known to work.
+
+    Args:
+        name: a tier, or ``auto``.
+
+    Returns:
+        The tier.
+
+    Raises:
+        RecipeError: there is no such tier.
+        Refused: it cannot be had here.
+    """
+    with shared(described(name)) as box:
+        return box.tier
+
+
+def _close_all() -> None:
+    for box in _boxes.values():
+        box.close()
+    _boxes.clear()
+
+
+def _after_fork() -> None:
+    """In a forked child: the parent's locks may be held, and its sandboxes are not ours to end."""
+    global _at_work, _lock  # noqa: PLW0603
+    _at_work, _lock = threading.Semaphore(_processors()), threading.Lock()
+    for box in _boxes.values():
+        box.forget()
+    _boxes.clear()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""What runs within the sandbox. It uses the standard library alone: nothing else of Porism is there."""

@@ -1,0 +1,97 @@
+"""The process from which every program of a sandbox is forked: Python has started, common modules are loaded.
+
+It reads no program and no test: what it passes on is sockets, so nothing of one program is in the memory that the next
+one inherits. ``python start.py FD TIER`` listens on the socket FD.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["main"]
+
+_COMMON = (
+    "abc argparse array ast base64 bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime "
+    "decimal enum fractions functools hashlib heapq inspect io itertools json math numbers operator os pathlib pprint "
+    "queue random re statistics string struct sys textwrap threading time traceback types typing unittest uuid"
+).split()
+"""Modules that programs often import; they are loaded once."""
+_PLACES = 3
+
+
+def main() -> None:
+    """Fork a program for every message, until the socket is closed."""
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    from porism.sandbox.inside.cage import Cage
+
+    control = socket.socket(fileno=int(sys.argv[1]))
+    cage = Cage(isolated=sys.argv[2] != "unsafe")
+    for name in _COMMON:
+        importlib.import_module(name)
+    import porism.sandbox.inside.judge
+    import porism.sandbox.inside.program
+    import porism.sandbox.inside.supervise  # noqa: F401
+
+    sys.path.pop(0)
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that only start others
+    control.send(b"ready")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 16, _PLACES)
+        if not message:
+            os._exit(0)
+        with contextlib.suppress(OSError):  # too many processes: whoever asked sees its socket closed
+            if os.fork() == 0:
+                control.close()
+                _start(cage, message, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _start(cage: Any, message: bytes, descriptors: list[int]) -> NoReturn:
+    """In the child: leave for new namespaces, and fork the first process there."""
+    from porism.sandbox.inside.supervise import supervise
+    from porism.sandbox.inside.wire import Line
+
+    ends = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            cage.separate()
+            first = os.fork()
+        except OSError as error:
+            Line(ends[0]).send({"failed": f"{type(error).__name__}: {error}"})
+            os._exit(1)
+        if first == 0:
+            supervise(cage, ends[0], ends[1:], lambda wanted: _run(message, ends[1:], wanted))
+    finally:
+        os._exit(0)
+
+
+def _run(message: bytes, ends: list[socket.socket], wanted: dict[str, Any]) -> None:
+    """What the confined process does."""
+    from porism.sandbox.inside import judge, program
+    from porism.sandbox.inside.wire import Line
+
+    if message == b"program":
+        program.run(wanted["source"])
+    elif message == b"answers":
+        program.answer(Line(ends[0]), wanted["source"])
+    else:
+        judge.judge(Line(ends[0]), Line(ends[1]), wanted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Waits for a program to end or to reach a limit, and says which."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any, NamedTuple
+
+from porism.sandbox.inside.wire import Gone
+
+__all__ = ["Watch"]
+
+_TICK = 0.05
+"""Seconds between two looks at what all processes together use."""
+_TICKS_IN_A_SECOND = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TAIL = 4000
+"""Bytes of the standard error that are kept."""
+_AT_WORK = 0.05
+"""Share of a second's processor time above which a program that has no more time is taken to compute, not to wait."""
+
+
+class _Used(NamedTuple):
+    """What the processes of a program use together."""
+
+    processes: int
+    memory: int
+    seconds: float
+
+
+class Watch:
+    """One look after one program.
+
+    Args:
+        child: its first process.
+        limits: of :class:`porism.sandbox.Limits`, in bytes and seconds.
+        control: readable when nobody asks for the program any more.
+        processes: a descriptor of the ``/proc`` in which all of its processes stand; -1 if there is none.
+        outputs: pipes of its standard output and error, or none.
+    """
+
+    def __init__(
+        self, child: int, limits: dict[str, Any], control: socket.socket, processes: int, outputs: list[int]
+    ) -> None:
+        self._child, self._limits, self._processes, self._outputs = child, limits, processes, outputs
+        self._read = {descriptor: bytearray() for descriptor in outputs}
+        self._began = time.monotonic()
+        self._recent: collections.deque[float] = collections.deque(maxlen=round(1 / _TICK))
+        self._pidfd, self._control = os.pidfd_open(child), control.fileno()
+        self._poll = select.poll()
+        for descriptor in (self._pidfd, self._control, *outputs):
+            self._poll.register(descriptor, select.POLLIN)
+        for descriptor in outputs:
+            os.set_blocking(descriptor, False)
+
+    def report(self) -> dict[str, Any]:
+        """Wait; then how the program ended, what it wrote, and what it used.
+
+        Raises:
+            Gone: nobody asks any more.
+        """
+        limit = self._wait()
+        if limit:
+            os.kill(self._child, signal.SIGKILL)
+        _, status, used = os.wait4(self._child, 0)
+        for descriptor in self._outputs:
+            limit = self._drain(descriptor) or limit
+        seconds, code = used.ru_utime + used.ru_stime, os.waitstatus_to_exitcode(status)
+        if not limit and code in (-signal.SIGXCPU, -signal.SIGKILL) and seconds > self._limits["cpu"] - 0.1:
+            limit = "cpu"
+        out, err = (bytes(self._read[descriptor]) for descriptor in self._outputs) if self._outputs else (b"", b"")
+        return {
+            "limit": limit,
+            "code": code,
+            "out": out.hex(),
+            "err": err[-_TAIL:].hex(),
+            "seconds": round(seconds, 3),
+        }
+
+    def _wait(self) -> str:
+        """Until the child has ended, with no limit, or one is reached."""
+        while True:
+            for descriptor, _ in self._poll.poll(_TICK * 1000):
+                if descriptor == self._pidfd:
+                    return ""
+                if descriptor == self._control:
+                    raise Gone("nobody asks any more")
+                if self._drain(descriptor):
+                    return "output"
+            limit = self._over()
+            if limit:
+                return limit
+
+    def _drain(self, descriptor: int) -> str:
+        """Read what a pipe holds; ``output`` where that is more than is allowed."""
+        read = self._read[descriptor]
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(descriptor, 1 << 16):
+                read += part
+                if len(read) > self._limits["output"]:
+                    del read[self._limits["output"] :]
+                    return "output"
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(descriptor)
+        return ""
+
+    def _over(self) -> str:
+        """The limit that is reached by now, if any."""
+        late = time.monotonic() - self._began > self._limits["wall"]
+        if self._processes < 0:
+            return "wall" if late else ""
+        used = self._used()
+        self._recent.append(used.seconds)
+        if used.processes > 1 and used.memory > self._limits["memory"]:
+            return "memory"
+        if used.seconds > self._limits["cpu"] + 1:
+            return "cpu"
+        if late:
+            return "starved" if used.seconds - self._recent[0] > _AT_WORK else "wall"
+        return ""
+
+    def _used(self) -> _Used:
+        count = pages = ticks = 0
+        for name in os.listdir(self._processes):
+            if name.isdigit() and name != "1":
+                fields = self._fields(f"{name}/stat")
+                if len(fields) > 21:
+                    count += 1
+                    pages += int(fields[21])
+                    ticks += sum(map(int, fields[11:15]))
+        return _Used(count, pages * _PAGE, ticks / _TICKS_IN_A_SECOND)
+
+    def _fields(self, name: str) -> list[bytes]:
+        """What stands in a process's ``stat`` after its name; nothing where it has ended."""
+        try:
+            file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._processes)
+        except OSError:
+            return []
+        try:
+            return os.read(file, 4096).rpartition(b")")[2].split()
+        except OSError:
+            return []
+        finally:
+            os.close(file)

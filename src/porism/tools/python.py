@@ -1,0 +1,71 @@
+"""Runs a Python program in the sandbox, and says what it printed."""
+
+from __future__ import annotations
+
+import ast
+from typing import Annotated
+
+from pydantic import Field
+
+from porism import sandbox as box
+from porism.tools import Answer
+
+__all__ = ["call"]
+
+_SHOWN = 4_000
+_LAST = "__last__"
+_LIMITS = {
+    "cpu": "stopped: it reached its limit of processor time",
+    "wall": "stopped: its time was over",
+    "starved": "stopped: the machine was too busy",
+    "memory": "stopped: it reached its limit of memory",
+    "output": "stopped: it wrote too much",
+}
+
+Seconds = Annotated[int, Field(description="limit of processor time", ge=1)]
+Memory = Annotated[int, Field(description="limit of memory, in MB", ge=64)]
+Sandbox = Annotated[str, Field(description="where it runs: auto, bubblewrap, gvisor or unsafe")]
+
+
+def call(text: str, *, sandbox: Sandbox = box.AUTO, cpu_seconds: Seconds = 10, memory_mb: Memory = 1024) -> Answer:
+    """What a program prints, and the value of its last line where that is an expression; then its error, if it has one.
+
+    Args:
+        text: the program.
+        sandbox: the tier.
+        cpu_seconds: its limit of processor time; four times as much passes at most.
+        memory_mb: its limit of memory.
+
+    Raises:
+        Refused: the sandbox cannot be had here.
+        SandboxError: the sandbox itself failed.
+
+    >>> call("a = 6 * 7\\na").text
+    '42'
+    """
+    limits = box.Limits(cpu_seconds=cpu_seconds, wall_seconds=4 * cpu_seconds, memory_mb=memory_mb)
+    ran = box.run(_showing(text), limits=limits, sandbox=sandbox)
+    parts = [ran.out.rstrip("\n")]
+    if ran.limit:
+        parts.append(_LIMITS[ran.limit])
+    elif ran.code:
+        parts.append(ran.err.strip() or f"ended with exit code {ran.code}")
+    said = "\n".join(part for part in parts if part)
+    if len(said) > _SHOWN:
+        said = f"{said[: _SHOWN // 2]}\n…\n{said[-_SHOWN // 2 :]}"
+    return Answer(said, failed=bool(ran.limit or ran.code))
+
+
+def _showing(text: str) -> str:
+    """The program, with its last expression printed, as an interactive session would."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text  # which says so itself
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr) or last.end_lineno is None:
+        return text
+    lines = text.splitlines(keepends=True)
+    before = "".join(lines[: last.lineno - 1]) + lines[last.lineno - 1].encode()[: last.col_offset].decode()
+    value = ast.get_source_segment(text, last.value)
+    return f"{before}{_LAST} = (\n{value}\n)\nif {_LAST} is not None: print(repr({_LAST}))\n"

@@ -1,0 +1,50 @@
+"""``porism doctor --sandbox`` runs against every wall and limit, and fails where one does not hold."""
+
+import subprocess
+import sys
+
+import pytest
+from doctor_kit import checks
+
+from porism import sandbox
+from porism.doctor import Status
+from porism.sandbox import _tiers, selftest
+
+
+def test_every_wall_holds(tier: str) -> None:
+    found = {name: one for name, one in checks(sandbox=True).items() if one.group == "sandbox"}
+    assert found["sandbox tier"].figures == {"tier": tier}
+    bad = {name: one.found for name, one in found.items() if one.status != Status.OK}
+    assert bad == {}
+    assert len(found) >= 16
+
+
+def test_without_isolation_the_walls_are_seen_to_be_missing(tier: str) -> None:
+    del tier
+    found = {one.name: one.holds for one in selftest.proofs("unsafe")}
+    assert not found["files of this user"]
+    assert not found["processes of others"]
+    assert not found["network"]
+    assert found["processor time"]
+    assert found["verdicts"]
+
+
+def test_it_is_looked_at_only_when_wanted() -> None:
+    assert not any(one.group == "sandbox" for one in checks().values())
+
+
+def test_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> str:
+        raise sandbox.Refused(f"sandbox: {name} is not to be had")
+
+    monkeypatch.setattr(sandbox, "ready", refuse)
+    found = checks(sandbox=True)["sandbox tier"]
+    assert (found.status, found.found) == (Status.FAILED, "auto is not to be had")
+
+
+def test_on_the_command_line(tier: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "porism", "doctor", "--sandbox"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"{tier}: {_tiers.TIERS[tier]}" in done.stdout

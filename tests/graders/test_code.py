@@ -1,0 +1,157 @@
+"""Programs as answers: which program a text answers with, and what becomes of its tests."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from porism.graders import check, grade_all, has_profiles
+from porism.graders._outputs import same_output
+from porism.graders._program import program
+from porism.problems._tests import Tests
+from porism.records import Attempt, Problem, Status
+
+SQUARE = Tests(tests=["assert f(2) == 4", "assert f(3) == 9"], function="f")
+SUM = Tests.model_validate({"tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6", "output": "11"}]})
+START = 'import math\n\ndef f(n):\n    """The square of n."""\n'
+GOES_ON = Tests(tests=["assert f(2) == 4"], function="f", start=START)
+
+
+@pytest.fixture(autouse=True)
+def needs_it(tier: str) -> None:
+    """Programs are run here."""
+
+
+@pytest.mark.parametrize(
+    ("text", "tests", "found"),
+    [
+        ("```python\ndef f(n): return n\n```", SQUARE, "def f(n): return n\n"),
+        ("def f(n): return n", SQUARE, "def f(n): return n"),
+        ("Sure!\n```\ndef f(n): return n\n```\nUse it:\n```python\nprint(f(3))\n```", SQUARE, "def f(n): return n\n"),
+        ("```python\ndef f(n): return 0\n```\nBetter:\n```py\ndef f(n): return n\n```", SQUARE, "def f(n): return n\n"),
+        ("```python\nk = 2\n```\nand\n```python\ndef f(n): return n ** k\n```", SQUARE, "def f(n): return n ** k\n"),
+        ("```bash\npip install x\n```\n```python\ndef f(n): return n\n```", SQUARE, "def f(n): return n\n"),
+        ("~~~python\ndef f(n): return n\n~~~", SQUARE, "def f(n): return n\n"),
+        ("```python\ndef f(n): return n", SQUARE, "def f(n): return n"),
+        ("<think>```python\ndef f(n): return 1\n```</think>```python\ndef f(n): return n\n```", SQUARE, "def f(n): return n\n"),
+        ("Here it is:\ndef f(n):\n    return n\n\nThat is all.", SQUARE, "def f(n):\n    return n\n"),
+        ("f = lambda n: n", SQUARE, "f = lambda n: n"),
+        ("```python\ndef f(n) return n\n```", SQUARE, "def f(n) return n\n"),
+        ("```python\nprint(1)\n```\nor\n```python\na, b = map(int, input().split())\nprint(a + b)\n```", SUM, None),
+        ("I cannot.", SQUARE, ""),
+        ("```json\n{}\n```", SQUARE, ""),
+        ("", SUM, ""),
+        ("42", SUM, ""),
+        ("    return n * n\n", GOES_ON, START + "    return n * n\n"),
+        ("return n * n", GOES_ON, START + "    return n * n"),
+        ("```python\n    return n * n\n```", GOES_ON, START + "    return n * n\n"),
+        ("```python\nreturn n * n\n```", GOES_ON, START + "    return n * n"),
+        ("```python\ndef f(n):\n    return n\n```", GOES_ON, f"{START}\n\ndef f(n):\n    return n\n"),
+    ],
+)
+def test_which_program_a_text_answers_with(text: str, tests: Tests, found: str | None) -> None:
+    wanted = "a, b = map(int, input().split())\nprint(a + b)\n" if found is None else found or None
+    assert program(text, tests) == wanted
+
+
+def verdict(tests: Tests, text: str) -> tuple[str, list[str], str]:
+    found = check(gold=tests.text(), text=text, kind="code")
+    return str(found.status), list(found.detail.get("tests", ())), found.reason
+
+
+def test_the_outcome_of_each_test_is_told(tier: str) -> None:
+    found = check(gold=SQUARE.text(), text="```python\ndef f(n): return 4\n```", kind="code")
+    assert found.status is Status.WRONG
+    assert found.detail == {"sandbox": tier, "passed": 1, "tests": ["passed", "failed"]}
+    assert found.answer == "def f(n): return 4\n"
+    assert (found.grader, found.profile, found.rule) == ("code", "", "tests")
+    assert verdict(SQUARE, "def f(n): return n ** 2") == ("correct", ["passed", "passed"], "")
+    assert verdict(SQUARE, "def f(n): return 1 / 0")[1] == ["raised: ZeroDivisionError: division by zero"] * 2
+
+
+def test_whole_programs() -> None:
+    good = "```python\na, b = map(int, input().split())\nprint(a + b)\n```"
+    assert verdict(SUM, good)[:2] == ("correct", ["passed", "passed"])
+    assert verdict(SUM, good.replace("a + b", "3"))[1] == ["passed", r"failed: expected '11', got '3\n'"]
+    assert verdict(SUM, good.replace("print(a + b)", "1 / 0"))[1][0] == "raised: ZeroDivisionError: division by zero"
+    assert verdict(SUM, good.replace("print(a + b)", "print(a + b); raise SystemExit(1)"))[1][0] == "raised: exit code 1"
+
+
+def test_a_limit_ends_the_tests() -> None:
+    for tests in (SQUARE, SUM):
+        short = tests.model_copy(update={"cpu_seconds": 1})
+        status, outcomes, reason = verdict(short, "```python\ndef f(n):\n    while True: pass\nf(1)\n```")
+        if status != "timeout":  # the machine was too busy
+            assert status == "wrong"
+            assert reason == "the program reached its limit of processor time"
+        assert outcomes[1:] == ["not run"] * (len(outcomes) - 1)
+
+
+def test_calls_with_tolerance_and_in_any_order() -> None:
+    calls = Tests.model_validate(
+        {
+            "function": "f",
+            "tests": [{"args": [[3, 1, 2]], "expected": [1.0, 2.0, 3.0]}, {"kwargs": {"x": []}, "expected": []}],
+            "tolerance": 1e-6,
+            "unordered": True,
+        }
+    )
+    assert verdict(calls, "def f(x): return tuple(n + 1e-9 for n in x)")[0] == "correct"
+    strict = calls.model_copy(update={"tolerance": 0.0})
+    assert verdict(strict, "def f(x): return tuple(n + 1e-9 for n in x)")[0] == "wrong"
+    ordered = calls.model_copy(update={"unordered": False})
+    assert verdict(ordered, "def f(x): return x")[1][0] == "failed: expected [1.0, 2.0, 3.0], got [3, 1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "options", "same"),
+    [
+        ("1\n2\n", "1 \n2", {}, True),
+        ("1\n2", "2\n1", {}, False),
+        ("1\n2", "2\n1\n\n", {"unordered": True}, True),
+        ("0.5 ok", "0.50000001  ok", {"tolerance": 1e-6}, True),
+        ("0.5 ok", "0.51 ok", {"tolerance": 1e-6}, False),
+        ("a b", "a  b", {}, False),
+        ("1\n", "", {}, False),
+        ("0.5\n1.5", "1.5\n0.5000001", {"tolerance": 1e-3, "unordered": True}, True),
+        ("nan", "nan", {"tolerance": 1e-3}, True),
+    ],
+)
+def test_same_output(expected: str, got: str, options: dict, same: bool) -> None:
+    assert same_output(expected, got, **options) is same
+
+
+def test_tests_that_are_none_are_the_references_fault() -> None:
+    for gold in ("42", "not json", '{"tests": []}', json.dumps({"tests": ["assert f("]}), json.dumps({"tests": ["assert True"]})):
+        found = check(gold=gold, text="```python\ndef f(n): return n\n```", kind="code")
+        assert found.status is Status.GOLD_UNPARSED, gold
+
+
+def test_the_tier_that_is_asked_for() -> None:
+    found = check(gold=SQUARE.text(), text="def f(n): return n * n", kind="code", sandbox="unsafe")
+    assert (found.status, found.detail["sandbox"]) == (Status.CORRECT, "unsafe")
+
+
+def test_a_program_that_was_cut_off() -> None:
+    def cut(text: str) -> Status:
+        problem = Problem(question="?", answer=SQUARE.text(), kind="code")
+        return grade_all([Attempt(problem=problem, strategy="", messages=[], text=text, finish="length")])[0].status
+
+    assert cut("```python\ndef f(n):\n    return n *") is Status.TRUNCATED
+    assert cut("```python\ndef f(n):\n    return n * n\n```\nThis is") is Status.CORRECT
+    assert cut("```python\ndef f(n):\n    return n * n") is Status.CORRECT
+    assert cut("```python\ndef f(n):\n    return n\n```\nThis is") is Status.WRONG
+    assert cut("Let me think") is Status.TRUNCATED
+
+
+def test_profiles_do_not_apply() -> None:
+    assert not has_profiles("code")
+    assert has_profiles("number")
+    for profile in ("auto", "strict", "flexible"):
+        assert check(gold=SQUARE.text(), text="def f(n): return n * n", kind="code", profile=profile).correct
+
+
+def test_the_page_names_the_keys_of_tests() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "code.md").read_text()
+    for name in Tests.model_fields:
+        assert f"`{name}`" in page
