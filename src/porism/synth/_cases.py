@@ -80,9 +80,7 @@ class Maker:
         self._engine, self._rule = engine, rule
         self._limits = box.Limits(cpu_seconds=rule.cpu_seconds, wall_seconds=4.0 * rule.cpu_seconds)
 
-    def make(
-        self, problems: Sequence[Problem], attempts: Sequence[Sequence[Attempt]]
-    ) -> list[tuple[Problem, str]]:
+    def make(self, problems: Sequence[Problem], attempts: Sequence[Sequence[Attempt]]) -> list[tuple[Problem, str]]:
         """The problems with their tests, or a reason why one has none.
 
         Args:
@@ -172,7 +170,10 @@ class Maker:
         kept = agree(found, share=rule.agreement, least=rule.least)
         chosen = [at for at, one in enumerate(kept) if one is not None][: rule.most]
         if not chosen:
-            return problem, f"no agreement: on none of {len(inputs)} inputs do enough of {len(solutions)} solutions agree"
+            return (
+                problem,
+                f"no agreement: on none of {len(inputs)} inputs do enough of {len(solutions)} solutions agree",
+            )
         agreed: list[Majority] = [one for at in chosen if (one := kept[at]) is not None]
         given, expected = [inputs[at] for at in chosen], [one.value for one in agreed]
         noted = self._killed(form, solutions, given, expected, agreed)
@@ -184,7 +185,7 @@ class Maker:
             "solutions": len(solutions),
             "inputs": len(inputs),
             "tests": len(given),
-            "agreed": [one.count for one in agreed],
+            "agreed": [one.votes for one in agreed],
             "mutants": noted.mutants,
             "killed": noted.killed,
             "weak": list(noted.weak),

@@ -68,7 +68,9 @@ def only(domain: str, subjects: Sequence[str], levels: Sequence[str]) -> list[Co
     ):
         for value in wanted:
             if value not in known:
-                raise RecipeError(f"{name}: {domain} has no {value!r}.{nearest(value, known)} Known: {', '.join(known)}.")
+                raise RecipeError(
+                    f"{name}: {domain} has no {value!r}.{nearest(value, known)} Known: {', '.join(known)}."
+                )
     found = [
         Concepts(concepts=[one.name], level=one.level, subject=one.subject, domain=domain)
         for one in there.concepts

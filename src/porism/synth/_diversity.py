@@ -28,10 +28,10 @@ def diversity(
         seed: of the choice of pairs that are compared.
 
     Returns:
-        ``coverage``: share of the concepts that were drawn at all. ``entropy``: of how often each was drawn, as a share of
-        the largest possible. ``distinct_sets``: different sets, as a share of the draws. ``distinct_pairs``: different
-        pairs within a draw, as a share of all of them. ``within``: mean cosine of two concepts of a draw. ``between``: mean
-        cosine of the mean vectors of two draws. NaN where a measure is not defined.
+        ``coverage``: share of the concepts that were drawn at all. ``entropy``: of how often each was drawn, as a
+        share of the largest possible. ``distinct_sets``: different sets, as a share of the draws. ``distinct_pairs``:
+        different pairs within a draw, as a share of all of them. ``within``: mean cosine of two concepts of a draw.
+        ``between``: mean cosine of the mean vectors of two draws. NaN where a measure is not defined.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
 """Arguments for a function, made from its types and from examples: no model is asked.
 
-Values are made from the annotations, and changed from examples as EvalPlus does (Liu et al., 2023, arXiv:2305.01210), with
-the type kept. The same seed gives the same values.
+Values are made from the annotations, and changed from examples as EvalPlus does (Liu et al., 2023, arXiv:2305.01210),
+with the type kept. The same seed gives the same values.
 """
 
 from __future__ import annotations
@@ -142,16 +142,8 @@ def made(kind: ast.expr | None, chance: random.Random, words: Sequence[str] = ()
         depth: how deep the value stands in another one.
     """
     name, inside = _type(kind)
-    if name == "int":
-        return chance.choice((chance.choice(_INTEGERS), chance.randint(0, 20), chance.randint(-50, 1_000)))
-    if name == "float":
-        return round(chance.choice((chance.uniform(-10, 10), chance.uniform(0, 1), float(chance.randint(-5, 50)))), 3)
-    if name == "bool":
-        return chance.random() < 0.5
-    if name == "str":
-        return _text(chance, words)
-    if name in ("None", "NoneType"):
-        return None
+    if name in _SIMPLE:
+        return _simple(name, chance, words)
     if name in ("Optional", "Union"):
         return made(chance.choice(inside) if inside else None, chance, words, depth)
     if depth > _DEEPEST:
@@ -171,6 +163,17 @@ def made(kind: ast.expr | None, chance: random.Random, words: Sequence[str] = ()
     return made(chance.choice((_INT, _STR, _LIST)), chance, words, depth + 1)
 
 
+def _simple(name: str, chance: random.Random, words: Sequence[str]) -> Any:
+    if name == "int":
+        return chance.choice((chance.choice(_INTEGERS), chance.randint(0, 20), chance.randint(-50, 1_000)))
+    if name == "float":
+        return round(chance.choice((chance.uniform(-10, 10), chance.uniform(0, 1), float(chance.randint(-5, 50)))), 3)
+    if name == "bool":
+        return chance.random() < 0.5
+    return _text(chance, words) if name == "str" else None
+
+
+_SIMPLE = ("int", "float", "bool", "str", "None", "NoneType")
 _INT, _STR = ast.Name("int"), ast.Name("str")
 _LIST = ast.Subscript(ast.Name("list"), _INT)
 

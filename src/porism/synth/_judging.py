@@ -1,7 +1,7 @@
 """Judges rate a problem by five criteria; what counts is made of their ratings, not of their words.
 
-The criteria and the rule are PromptCoT's (Zhao et al., 2025, arXiv:2503.02324). Departures: the answer is constrained to
-the ratings, read exactly, and the overall verdict is computed from it; in the published code a text that says "not
+The criteria and the rule are PromptCoT's (Zhao et al., 2025, arXiv:2503.02324). Departures: the answer is constrained
+to the ratings, read exactly, and the overall verdict is computed from it; in the published code a text that says "not
 perfect" counts as perfect.
 """
 

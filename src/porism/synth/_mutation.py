@@ -64,9 +64,7 @@ def killed(
         Refused: the sandbox cannot be had here.
         SandboxError: it failed.
     """
-    found = outputs(
-        changed, inputs, function=function, sandbox=sandbox, limits=limits, seconds=seconds, patience=1
-    )
+    found = outputs(changed, inputs, function=function, sandbox=sandbox, limits=limits, seconds=seconds, patience=1)
     rejects = [[not same(got, wanted) for got, wanted in zip(row, expected, strict=True)] for row in found]
     weak = tuple(at for at in range(len(inputs)) if rejects and not any(row[at] for row in rejects))
     return Killed(len(changed), sum(map(any, rejects)), weak)

@@ -1,7 +1,7 @@
 """The E-step: rationales from q(z | c, x), and how likely the writer p finds each.
 
-PromptCoT 2.0 (Zhao et al., 2025, arXiv:2509.19894): for the concepts c and the problem x, several rationales z are drawn
-from q, and the one is kept that maximises log p(x | z, c) + log p(z | c), which is −NLL(x | z, c) − NLL(z | c).
+PromptCoT 2.0 (Zhao et al., 2025, arXiv:2509.19894): for the concepts c and the problem x, several rationales z are
+drawn from q, and the one is kept that maximises log p(x | z, c) + log p(z | c), which is −NLL(x | z, c) − NLL(z | c).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Rationale(NamedTuple):
 
     @property
     def joint(self) -> float:
-        """log p(x, z | c)."""
+        """The sum of both: log p(x, z | c)."""
         return self.of_rationale + self.of_problem
 
 

@@ -26,7 +26,7 @@ _AT_ONCE = 4
 _LONGEST = 20_000
 """Characters of a result."""
 
-_HARNESS = '''
+_HARNESS = """
 import contextlib, io, json, os, signal, sys
 
 def _porism():
@@ -81,7 +81,7 @@ def _porism():
                 break
 
 _porism()
-'''
+"""
 
 
 class Nothing(NamedTuple):
@@ -97,7 +97,7 @@ class Majority(NamedTuple):
     """The result that most programs give for one input."""
 
     value: Any
-    count: int
+    votes: int
     programs: tuple[int, ...]
     """Which ones."""
 
@@ -112,7 +112,7 @@ def outputs(
     seconds: float = 1.0,
     patience: int = 3,
 ) -> list[list[Any]]:
-    """What each program gives for each input: a value, or :class:`Nothing`. [S, I]
+    """What each program gives for each input, a value or :class:`Nothing`, as [S, I].
 
     Args:
         sources: the programs.
@@ -183,7 +183,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def majority(column: Sequence[Any]) -> Majority:
-    """The result of one input that most programs give; of several, the one that came first. None, 0 where there is none.
+    """The result of one input that most programs give; of several, the one that came first. None, 0 if there is none.
 
     Args:
         column: what each program gives. [S]
@@ -203,7 +203,7 @@ def majority(column: Sequence[Any]) -> Majority:
 
 
 def agree(found: Sequence[Sequence[Any]], *, share: float, least: int) -> list[Majority | None]:
-    """The majority of each input where enough programs agree, else None. [I]
+    """The majority of each input where enough programs agree, else None, as [I].
 
     Args:
         found: what each program gives for each input. [S, I]
@@ -213,5 +213,5 @@ def agree(found: Sequence[Sequence[Any]], *, share: float, least: int) -> list[M
     kept: list[Majority | None] = []
     for column in zip(*found, strict=True):
         one = majority(column)
-        kept.append(one if one.count >= least and one.count > share * len(found) else None)
+        kept.append(one if one.votes >= least and one.votes > share * len(found) else None)
     return kept

@@ -1,15 +1,16 @@
 """Draws of concepts that go together: the first by frequency, each further one by co-occurrence and similarity.
 
-PromptCoT (Zhao et al., 2025, arXiv:2503.02324). Where S is what was drawn so far, a concept c outside of S comes next with
+PromptCoT (Zhao et al., 2025, arXiv:2503.02324). Where S is what was drawn so far, a concept c outside of S comes next
+with
 
     p(c | S) ∝ exp((a · Σ_{s in S} n(s, c) + b · cos(e_c, Σ_{s in S} e_s)) / T)
 
 n(s, c) counts the records that hold both, e are vectors of length 1, T is the temperature, a = b = 1. The first concept
 comes with a probability in proportion to the records that hold it.
 
-Departures from the published code: there the similarities, in the order of their rank, are added to scores in the order
-of the concepts; here each goes to its own. The maximum is taken off before the exponential, which else overflows. A draw
-has a level, and only concepts that fit it take part. ``balance`` is ours, and 0 by default.
+Departures from the published code: there the similarities, in the order of their rank, are added to scores in the
+order of the concepts; here each goes to its own. The maximum is taken off before the exponential, which else overflows.
+A draw has a level, and only concepts that fit it take part. ``balance`` is ours, and 0 by default.
 
 Shapes: ``N`` concepts, ``D`` dimensions, ``B`` draws at a time, ``K`` concepts drawn so far.
 """
@@ -40,9 +41,10 @@ _MOST_ENTRIES = 4_000_000
 class Counts:
     """How often concepts stand in records: alone, and together, as a sparse symmetric table in rows."""
 
-    frequency_N: Floats
-    starts_N1: Places
-    """Where the row of each concept starts, and where the last one ends."""
+    frequency: Floats
+    """Of each concept. [N]"""
+    starts: Places
+    """Where the row of each concept starts, and where the last one ends. [N + 1]"""
     others: Places
     """The other concept of each entry."""
     together: Floats
@@ -52,8 +54,10 @@ class Counts:
 class Batch(NamedTuple):
     """Some draws."""
 
-    levels_B: Places
-    concepts_B_K: Places
+    levels: Places
+    """By number. [B]"""
+    concepts: Places
+    """By number. [B, K]"""
 
 
 def count(records: Sequence[Sequence[int]], concepts: int) -> Counts:
@@ -109,7 +113,7 @@ class Sampler:
         self._vectors_N_D = np.asarray(vectors_N_D, np.float32)
         self._temperature, self._balance = temperature, balance
         self._cooccurrence, self._similarity = cooccurrence, similarity
-        self.used_N = np.zeros(len(counts.frequency_N), np.int64)
+        self.used_N = np.zeros(len(counts.frequency), np.int64)
         """How often each concept was drawn so far."""
 
     def draw(
@@ -140,7 +144,7 @@ class Sampler:
             yield Batch(levels_B, chosen_B_K)
 
     def weights(self, chosen_B_K: Places, levels_B: Places) -> Floats:
-        """What the probabilities of the next concept are in proportion to; the largest of each row is near 1. [B, N]"""
+        """What the probabilities of the next concept are in proportion to; the largest of each row is 1, as [B, N]."""
         import numpy as np
 
         rows = np.arange(len(chosen_B_K))
@@ -148,7 +152,7 @@ class Sampler:
             if chosen_B_K.shape[1]:
                 scores_B_N = self._scores(chosen_B_K) / self._temperature
             else:
-                scores_B_N = np.tile(np.log(self._counts.frequency_N), (len(rows), 1))
+                scores_B_N = np.tile(np.log(self._counts.frequency), (len(rows), 1))
         if self._balance and self.used_N.any():
             scores_B_N -= self._balance * np.log1p(self.used_N / self.used_N.mean())
         scores_B_N[~self._fits_L_N[levels_B]] = -np.inf
@@ -157,7 +161,7 @@ class Sampler:
         return np.asarray(np.exp(scores_B_N, out=scores_B_N))
 
     def _scores(self, chosen_B_K: Places) -> Floats:
-        """Co-occurrence and similarity with all that was drawn so far. [B, N]"""
+        """Co-occurrence and similarity with all that was drawn so far, as [B, N]."""
         import numpy as np
 
         sums_B_D = self._vectors_N_D[chosen_B_K].sum(axis=1)
@@ -173,8 +177,8 @@ class Sampler:
         import numpy as np
 
         counts = self._counts
-        starts_B = counts.starts_N1[concept_B]
-        lengths_B = counts.starts_N1[concept_B + 1] - starts_B
+        starts_B = counts.starts[concept_B]
+        lengths_B = counts.starts[concept_B + 1] - starts_B
         rows = np.repeat(np.arange(len(concept_B)), lengths_B)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
         entries = np.repeat(starts_B, lengths_B) + within

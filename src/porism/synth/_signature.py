@@ -44,11 +44,11 @@ def signature(code: str, function: str) -> list[Parameter] | None:
 
 
 def examples(text: str, function: str) -> list[list[Any]]:
-    """The arguments of calls of a function that stand in a text, each once, as JSON has them: tuples are lists.
+    r"""The arguments of calls of a function that stand in a text, each once, as JSON has them: tuples are lists.
 
     Nothing is evaluated: only literals are read.
 
-    >>> examples(">>> add(2, [3])\\n5", "add")
+    >>> examples(">>> add(2, [3])\n5", "add")
     [[2, [3]]]
     """
     found: dict[str, list[Any]] = {}

@@ -73,7 +73,9 @@ class Writer:
         going = [at for at, (text, reason) in enumerate(rationales) if not reason]
         heads = [f"{BEGIN_RATIONALE}\n{rationales[at][0]}\n{END_RATIONALE}\n{BEGIN_PROBLEM}\n" for at in going]
         second = self._ask([asked[at] for at in going], heads, END_PROBLEM, self._how.problem_tokens)
-        drafts = [Draft("", "", one.tokens, reason, one.text) for one, (_, reason) in zip(first, rationales, strict=True)]
+        drafts = [
+            Draft("", "", one.tokens, reason, one.text) for one, (_, reason) in zip(first, rationales, strict=True)
+        ]
         for at, head, sample in zip(going, heads, second, strict=True):
             text = sample.text.removeprefix(head).strip()
             tokens = first[at].tokens + sample.tokens

@@ -1,7 +1,7 @@
 """Vectors of concepts, by a sentence encoder or the last token's state of a causal model.
 
 The records are the concepts, each once; ``vectors.npy`` beside them holds the vectors, in their order. ``synth
-concepts-sample`` embeds what it needs itself, from the same cache: this is for vectors that are to be looked at or kept.
+concepts-sample`` embeds what it needs itself, from the same cache: this is for vectors that are to be seen or kept.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def run(settings: Settings, out: store.Output) -> None:
 
 
 def vectors(concepts: list[str], settings: EncodeSettings, stage: str = "") -> npt.NDArray[np.float32]:
-    """The vectors of concepts. [N, D]
+    """The vectors of concepts, as [N, D].
 
     Args:
         concepts: their names.

@@ -29,7 +29,8 @@ class Settings(AskSettings):
 
     input: Annotated[list[str], Field(description="problems: files or stage folders")]
     domain: Annotated[
-        Literal["auto", "math", "code"], Field(description="of the problems; auto: code for those that ask for a program")
+        Literal["auto", "math", "code"],
+        Field(description="of the problems; auto: code for those that ask for a program"),
     ] = "auto"
     count: Annotated[int, Field(description="concepts of each problem", ge=1, le=20)] = 5
     longest: Annotated[int, Field(description="longest concept, in characters", ge=8)] = 60
@@ -122,9 +123,7 @@ def read(text: str, count: int, longest: int, levels: Sequence[str]) -> tuple[li
 
 def _request(problem: Problem, settings: Settings) -> Request:
     levels = _levels(problem, settings)
-    asked = _blocks.filled(
-        "extract", count=str(settings.count), problem=problem.question, levels=", ".join(levels)
-    )
+    asked = _blocks.filled("extract", count=str(settings.count), problem=problem.question, levels=", ".join(levels))
     sampling = Sampling(
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
@@ -146,6 +145,4 @@ def _levels(problem: Problem, settings: Settings) -> list[str]:
 
 def _record(problem: Problem, concepts: list[str], level: str, settings: Settings) -> Concepts:
     meta: dict[str, Any] = {"problem": problem.id}
-    return Concepts(
-        concepts=concepts, level=level, subject=problem.group, domain=_domain(problem, settings), meta=meta
-    )
+    return Concepts(concepts=concepts, level=level, subject=problem.group, domain=_domain(problem, settings), meta=meta)

@@ -1,7 +1,7 @@
 """Problems from concepts: a rationale, then the problem; judged by several judges; solved several times.
 
-A problem is kept if every judge's verdict is good enough and, where answers can be compared, enough solutions of it agree:
-their answer becomes the problem's. Every record names its concepts, its rationale and what the judges said.
+A problem is kept if every judge's verdict is good enough and, where answers can be compared, enough solutions of it
+agree: their answer becomes the problem's. Every record names its concepts, its rationale and what the judges said.
 ``rows.jsonl`` beside the records holds prompt and completion of each, to train a writer with.
 
 PromptCoT (Zhao et al., 2025, arXiv:2503.02324).
@@ -55,9 +55,9 @@ class Settings(AskSettings):
     judge_temp: Annotated[float, Field(description="temperature of the judges", ge=0)] = 0.6
     judge_tokens: Annotated[int, Field(description="longest verdict", ge=1)] = 128
     constrained: Annotated[bool, Field(description="let the engine allow only ratings in a verdict")] = True
-    keep: Annotated[
-        Literal["perfect", "acceptable", "bad"], Field(description="the least verdict of every judge")
-    ] = "perfect"
+    keep: Annotated[Literal["perfect", "acceptable", "bad"], Field(description="the least verdict of every judge")] = (
+        "perfect"
+    )
     solutions: Annotated[int, Field(description="solutions that are compared; 0 for none", ge=0)] = 8
     solution_temp: Annotated[float, Field(description="temperature of the solutions", ge=0)] = 0.8
     solution_tokens: Annotated[int, Field(description="longest solution", ge=1)] = 2048
@@ -162,7 +162,10 @@ class _Work:
         drafts = self._writer.write([(place.concepts, place.number) for place in places], self._settings.seed)
         good = [at for at, draft in enumerate(drafts) if not draft.reason]
         judged = dict(zip(good, self._judged([(places[at].concepts, drafts[at]) for at in good]), strict=True))
-        problems = [self._problem(place, draft, judged.get(at, [])) for at, (place, draft) in enumerate(zip(places, drafts, strict=True))]
+        problems = [
+            self._problem(place, draft, judged.get(at, []))
+            for at, (place, draft) in enumerate(zip(places, drafts, strict=True))
+        ]
         reasons = [draft.reason or kept(judged[at], self._settings.keep) for at, draft in enumerate(drafts)]
         passed = [at for at, reason in enumerate(reasons) if not reason]
         for at, (problem, reason) in zip(passed, self._solved([problems[at] for at in passed]), strict=True):

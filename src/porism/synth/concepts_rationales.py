@@ -1,8 +1,8 @@
 """The E-step of PromptCoT 2.0: the likeliest of several rationales for each problem, as rows to train the writer with.
 
-The input holds problems that name their concepts, or problems and what ``concepts-extract`` made of them. The records are
-rows for the writer p (concepts → rationale and problem); ``posterior.jsonl`` holds rows for q (concepts and problem →
-rationale). The M-step is ``train sft`` on them; both together are a recipe with ``repeat``.
+The input holds problems that name their concepts, or problems and what ``concepts-extract`` made of them. The records
+are rows for the writer p (concepts → rationale and problem); ``posterior.jsonl`` holds rows for q (concepts and problem
+→ rationale). The M-step is ``train sft`` on them; both together are a recipe with ``repeat``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def run(settings: Settings, out: store.Output) -> None:
     ]
     with Engines(settings, out) as engines:
         writer = engines.own
-        explains = engines.other(settings.engine, settings.posterior, settings, "posterior_") if settings.posterior else writer
+        explains = (
+            engines.other(settings.engine, settings.posterior, settings, "posterior_") if settings.posterior else writer
+        )
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [cases[at] for at in places]
@@ -86,7 +88,9 @@ def run(settings: Settings, out: store.Output) -> None:
 def _placed(at: int, case: Case, rationales: Sequence[Rationale], error: str) -> Iterator[store.Placed]:
     """The rows of one problem, for the writer and for q; a reason where there is no rationale."""
     if not rationales:
-        yield store.Placed(at, case.problem, f"engine: {error}" if error else "no rationale: none of the samples can be used")
+        yield store.Placed(
+            at, case.problem, f"engine: {error}" if error else "no rationale: none of the samples can be used"
+        )
         return
     place = best(rationales)
     chosen = rationales[place]

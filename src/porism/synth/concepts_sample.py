@@ -1,7 +1,7 @@
 """Sets of concepts from which problems are to be written: drawn by co-occurrence and similarity, each with a level.
 
-The definition stands in :mod:`porism.synth._sampling`. How often concepts stand together is counted in the records of the
-input: with single concepts, as they are shipped, similarity alone decides.
+The definition stands in :mod:`porism.synth._sampling`. How often concepts stand together is counted in the records of
+the input: with single concepts, as they are shipped, similarity alone decides.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def run(settings: Settings, out: store.Output) -> None:
     weights_L = np.array(list(levels.values()))
     batches = list(sampler.draw(settings.total, settings.size, weights_L=weights_L, seed=settings.seed))
     out.write(_placed(batches, pool, list(levels), settings))
-    drawn = np.concatenate([batch.concepts_B_K for batch in batches])
+    drawn = np.concatenate([batch.concepts for batch in batches])
     measured = diversity(drawn, vectors_N_D, seed=settings.seed)
     figures = {name: None if np.isnan(value) else round(value, 6) for name, value in measured.items()}
     out.figures["diversity"] = figures
@@ -121,14 +121,12 @@ def run(settings: Settings, out: store.Output) -> None:
     console.notice(f"  diversity: {told}")
 
 
-def _placed(
-    batches: Sequence[Batch], pool: _Pool, levels: Sequence[str], settings: Settings
-) -> Iterator[store.Placed]:
+def _placed(batches: Sequence[Batch], pool: _Pool, levels: Sequence[str], settings: Settings) -> Iterator[store.Placed]:
     """The draws as records; a set that came before is dropped, unless repeats are wanted."""
     before: dict[tuple[object, ...], int] = {}
     at = 0
     for batch in batches:
-        for level, concepts in zip(batch.levels_B.tolist(), batch.concepts_B_K.tolist(), strict=True):
+        for level, concepts in zip(batch.levels.tolist(), batch.concepts.tolist(), strict=True):
             meta: dict[str, Any] = {"draw": at, "seed": settings.seed, "temperature": settings.temperature}
             record = Concepts(
                 concepts=[pool.names[one] for one in concepts],
@@ -191,7 +189,7 @@ def _weights(given: Mapping[str, float], pool: _Pool) -> dict[str, float]:
 
 
 def _fits(pool: _Pool, level: str, *, every: bool) -> npt.NDArray[np.bool_]:
-    """Which concepts fit a level: those of the levels that go with it, and those without a level. [N]"""
+    """Which concepts fit a level: those of the levels that go with it, and those without a level, as [N]."""
     import numpy as np
 
     if every or not pool.levels:

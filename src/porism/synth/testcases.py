@@ -1,9 +1,9 @@
 """Test cases for programs: inputs from a model and from types, outputs by the agreement of several solutions.
 
-A model proposes inputs (edge, complex, error-prone, critical-path), over several rounds; functions also get inputs made
-from their types and the examples in the problem. Solutions (sampled here, the attempts of an earlier stage, the problem's
-own) are run on them in the sandbox, and a test is kept where enough of them agree. Mutants of a solution show what the
-tests are worth; tests that reject none of them are named.
+A model proposes inputs (edge, complex, error-prone, critical-path), over several rounds; functions also get inputs
+made from their types and the examples in the problem. Solutions (sampled here, the attempts of an earlier stage, the
+problem's own) are run on them in the sandbox, and a test is kept where enough of them agree. Mutants of a solution
+show what the tests are worth; tests that reject none of them are named.
 """
 
 from __future__ import annotations

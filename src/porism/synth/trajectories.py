@@ -1,7 +1,7 @@
 """Trajectories: several solutions of each problem at a temperature, graded, with the problem's pass rate.
 
-Reasoning and answer stand apart: ``meta`` says where each is in the text. A problem without a reference answer is graded
-by the majority of its solutions, where enough of them agree; programs are run against their tests.
+Reasoning and answer stand apart: ``meta`` says where each is in the text. A problem without a reference answer is
+graded by the majority of its solutions, where enough of them agree; programs are run against their tests.
 """
 
 from __future__ import annotations
