@@ -33,10 +33,12 @@ _ROUNDS = 8
 _MARGIN = 0.15
 """How close to the border counts as close, as a share of the distance of two vectors that are just alike. Of that
 distance, which may point anywhere, only a part lies across the border: in 384 dimensions seldom more than this."""
-_BLOCK = 2_048
+_BLOCK = 1_024
 _DENSE = 64
 """Alike vectors for each one in a block, beyond which not all pairs are listed."""
 _SEED = 1234
+_LOWER = np.tri(_BLOCK, dtype=np.bool_)
+"""The pairs of a block with itself that are no pairs, or are there already."""
 
 
 class Alike(NamedTuple):
@@ -120,7 +122,7 @@ class _Finder:
                 right = left if other == start else self._vectors[columns]
                 cosines = left @ right.T
                 if other == start:
-                    cosines[np.tril_indices(len(rows))] = -2.0
+                    np.copyto(cosines, -2.0, where=_LOWER[: len(rows), : len(rows)])
                 self._take(rows, columns, cosines)
 
     def pairs(self) -> Alike:

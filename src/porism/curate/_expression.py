@@ -196,7 +196,7 @@ _ARITHMETIC: Mapping[type, Callable[[Any, Any], Any]] = {
 
 
 def _chained(tests: list[Callable[[Value, Value], bool]], values: list[Value]) -> bool:
-    return all(test(one, other) for test, one, other in zip(tests, values, values[1:], strict=True))
+    return all(test(one, other) for test, one, other in zip(tests, values[:-1], values[1:], strict=True))
 
 
 def _computed(compute: Callable[[Any, Any], Any], one: Value, other: Value) -> Value:

