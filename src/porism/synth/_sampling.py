@@ -35,6 +35,8 @@ __all__ = ["Batch", "Counts", "Sampler", "count"]
 _AT_ONCE = 1_024
 _MOST_ENTRIES = 4_000_000
 """Entries of the largest table, B · N."""
+_MOST_GRAM = 4_096
+"""Concepts of which all cosines are held."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,13 @@ class Sampler:
     ) -> None:
         import numpy as np
 
-        self._counts, self._fits_L_N = counts, fits_L_N
+        self._counts = counts
         self._vectors_N_D = np.asarray(vectors_N_D, np.float32)
         self._temperature, self._balance = temperature, balance
         self._cooccurrence, self._similarity = cooccurrence, similarity
+        self._unfit_L_N = np.where(fits_L_N, 0.0, -np.inf)
+        small = len(self._vectors_N_D) <= _MOST_GRAM
+        self._gram_N_N = self._vectors_N_D @ self._vectors_N_D.T if small else None
         self.used_N = np.zeros(len(counts.frequency), np.int64)
         """How often each concept was drawn so far."""
 
@@ -136,44 +141,51 @@ class Sampler:
             chance = np.random.default_rng([seed, number])
             rows = min(width, total - start)
             levels_B = chance.choice(len(shares), size=rows, p=shares)
-            chosen_B_K = np.tile(np.array(first, np.int64), (rows, 1))
-            while chosen_B_K.shape[1] < size:
-                next_B = _pick(self.weights(chosen_B_K, levels_B), chance.random(rows))
-                chosen_B_K = np.concatenate([chosen_B_K, next_B[:, None]], axis=1)
-            self.used_N += np.bincount(chosen_B_K.ravel(), minlength=len(self.used_N))
-            yield Batch(levels_B, chosen_B_K)
+            drawn = _Drawn(self, rows)
+            for concept in first:
+                drawn.add(np.full(rows, concept))
+            while drawn.chosen_B_K.shape[1] < size:
+                weights_B_N = self.weights(drawn, levels_B) if drawn.chosen_B_K.size else self.weights_first(levels_B)
+                drawn.add(_pick(weights_B_N, chance.random(rows)))
+            self.used_N += np.bincount(drawn.chosen_B_K.ravel(), minlength=len(self.used_N))
+            yield Batch(levels_B, drawn.chosen_B_K)
 
-    def weights(self, chosen_B_K: Places, levels_B: Places) -> Floats:
-        """What the probabilities of the next concept are in proportion to; the largest of each row is 1, as [B, N]."""
+    def weights_first(self, levels_B: Places) -> Floats:
+        """What the probabilities of the first concept are in proportion to, as [B, N]."""
         import numpy as np
 
-        rows = np.arange(len(chosen_B_K))
         with np.errstate(divide="ignore"):
-            if chosen_B_K.shape[1]:
-                scores_B_N = self._scores(chosen_B_K) / self._temperature
-            else:
-                scores_B_N = np.tile(np.log(self._counts.frequency), (len(rows), 1))
-        if self._balance and self.used_N.any():
-            scores_B_N -= self._balance * np.log1p(self.used_N / self.used_N.mean())
-        scores_B_N[~self._fits_L_N[levels_B]] = -np.inf
-        scores_B_N[rows[:, None], chosen_B_K] = -np.inf
-        scores_B_N -= scores_B_N.max(axis=1, keepdims=True)
-        return np.asarray(np.exp(scores_B_N, out=scores_B_N))
+            scores_L_N = np.log(self._counts.frequency) + self._unfit_L_N + self._steer()
+        scores_L_N -= scores_L_N.max(axis=1, keepdims=True)
+        return np.asarray(np.exp(scores_L_N)[levels_B])
 
-    def _scores(self, chosen_B_K: Places) -> Floats:
-        """Co-occurrence and similarity with all that was drawn so far, as [B, N]."""
+    def weights(self, drawn: _Drawn, levels_B: Places) -> Floats:
+        """What the probabilities of a further concept are in proportion to; the largest of each row is 1, as [B, N]."""
         import numpy as np
 
-        sums_B_D = self._vectors_N_D[chosen_B_K].sum(axis=1)
-        lengths_B = np.maximum(np.linalg.norm(sums_B_D, axis=1, keepdims=True), 1e-12)
-        found: Floats = ((sums_B_D / lengths_B) @ self._vectors_N_D.T).astype(np.float64)
-        found *= self._similarity
-        for place in range(chosen_B_K.shape[1]):
-            self._add_together(found, chosen_B_K[:, place])
+        rows = np.arange(len(levels_B))[:, None]
+        squares_B = drawn.near_B_N[rows, drawn.chosen_B_K].sum(axis=1, dtype=np.float64)
+        lengths_B = np.sqrt(np.maximum(squares_B, 1e-12))
+        scores_B_N = drawn.near_B_N * (self._similarity / (self._temperature * lengths_B))[:, None]
+        if self._cooccurrence and len(self._counts.others):
+            scores_B_N += drawn.together_B_N * (self._cooccurrence / self._temperature)
+        if not np.isfinite(self._unfit_L_N).all():
+            scores_B_N += self._unfit_L_N[levels_B]
+        if self._balance:
+            scores_B_N += self._steer()
+        scores_B_N[rows, drawn.chosen_B_K] = -np.inf
+        scores_B_N -= scores_B_N.max(axis=1, keepdims=True)
+        return np.exp(scores_B_N.astype(np.float32))
+
+    def near(self, concept_B: Places) -> Floats:
+        """The cosines of some concepts with all, as [B, N]."""
+        if self._gram_N_N is not None:
+            return self._gram_N_N[concept_B]
+        found: Floats = self._vectors_N_D[concept_B] @ self._vectors_N_D.T
         return found
 
-    def _add_together(self, scores_B_N: Floats, concept_B: Places) -> None:
-        """Add how often each concept stands with one of each row."""
+    def together(self, concept_B: Places) -> tuple[Places, Places, Floats]:
+        """Rows, columns and values of how often some concepts stand with others."""
         import numpy as np
 
         counts = self._counts
@@ -182,13 +194,47 @@ class Sampler:
         rows = np.repeat(np.arange(len(concept_B)), lengths_B)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
         entries = np.repeat(starts_B, lengths_B) + within
-        scores_B_N[rows, counts.others[entries]] += self._cooccurrence * counts.together[entries]
+        return rows, counts.others[entries], counts.together[entries]
+
+    def _steer(self) -> Floats:
+        """What is added to scores so that what was drawn less comes more often, as [N]."""
+        import numpy as np
+
+        mean = self.used_N.mean() or 1.0
+        return np.asarray(-self._balance * np.log1p(self.used_N / mean))
+
+
+class _Drawn:
+    """Sets that are being drawn, and how near all concepts are to each.
+
+    Args:
+        sampler: who draws.
+        rows: how many sets.
+    """
+
+    def __init__(self, sampler: Sampler, rows: int) -> None:
+        import numpy as np
+
+        concepts = len(sampler.used_N)
+        self._sampler = sampler
+        self.chosen_B_K: Places = np.zeros((rows, 0), np.int64)
+        self.near_B_N: Floats = np.zeros((rows, concepts), np.float32)
+        self.together_B_N: Floats = np.zeros((rows, concepts), np.float64)
+
+    def add(self, concept_B: Places) -> None:
+        """Add a concept to each."""
+        import numpy as np
+
+        self.chosen_B_K = np.concatenate([self.chosen_B_K, concept_B[:, None]], axis=1)
+        self.near_B_N += self._sampler.near(concept_B)
+        rows, columns, values = self._sampler.together(concept_B)
+        self.together_B_N[rows, columns] += values
 
 
 def _pick(weights_B_N: Floats, chance_B: Floats) -> Places:
     """One concept of each row, by inverting the cumulative weights; never one of weight 0."""
     import numpy as np
 
-    sums_B_N = np.cumsum(weights_B_N, axis=1)
+    sums_B_N = np.cumsum(weights_B_N, axis=1, dtype=np.float64)
     wanted_B = np.minimum(chance_B * sums_B_N[:, -1], np.nextafter(sums_B_N[:, -1], 0.0))
     return np.asarray((sums_B_N <= wanted_B[:, None]).sum(axis=1), np.int64)
