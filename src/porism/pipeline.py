@@ -313,12 +313,13 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
     passed: list[_Made] = []
     for name, value in _references(stage.settings):
         labels = [(other.name, other.verb) for other in earlier]
-        value, _ = _parted(value, labels)
-        if not recipe.names_stage(value, labels):
+        label, part = _parted(value, labels)
+        if not recipe.names_stage(label, labels):
             passed += [None] if name == "input" else []
             continue
-        number = recipe.number_of(value, labels, f"{where}: {name}")
-        found, reads = made[number], stage.settings.reads if name != "against" else ()
+        number = recipe.number_of(label, labels, f"{where}: {name}")
+        found = None if part else made[number]  # what stands beside the records may be of another class
+        reads = stage.settings.reads if name != "against" else ()
         if name in _MODELS:
             if earlier[number].verb != "train":
                 raise RecipeError(f"{where}: {name}: the stage {value!r} makes no model; only 'train' does.")

@@ -25,8 +25,8 @@ Stages that are done several times stand under ``repeat``; the files of one roun
           - train: sft
 
 Their names get the number of the round: ``train-sft.1``, ``train-sft.2``. A name without a number is the latest such
-stage before. ``{first: a, then: b}`` is a in the first round and b in the others. ``em.rounds=5`` overrides the number of
-rounds, ``train-sft.lr=1e-4`` a setting of every round, ``train-sft.2.lr=1e-4`` one of the second.
+stage before. ``{first: a, then: b}`` is a in the first round and b in the others. ``em.rounds=5`` overrides the number
+of rounds, ``train-sft.lr=1e-4`` a setting of every round, ``train-sft.2.lr=1e-4`` one of the second.
 """
 
 from __future__ import annotations
