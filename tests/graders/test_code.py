@@ -8,13 +8,13 @@ import pytest
 from porism.graders import check, grade_all, has_profiles
 from porism.graders._outputs import same_output
 from porism.graders._program import program
-from porism.problems._tests import Tests
+from porism.problems._tests import CodeTests
 from porism.records import Attempt, Problem, Status
 
-SQUARE = Tests(tests=["assert f(2) == 4", "assert f(3) == 9"], function="f")
-SUM = Tests.model_validate({"tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6", "output": "11"}]})
+SQUARE = CodeTests(tests=["assert f(2) == 4", "assert f(3) == 9"], function="f")
+SUM = CodeTests.model_validate({"tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6", "output": "11"}]})
 START = 'import math\n\ndef f(n):\n    """The square of n."""\n'
-GOES_ON = Tests(tests=["assert f(2) == 4"], function="f", start=START)
+GOES_ON = CodeTests(tests=["assert f(2) == 4"], function="f", start=START)
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +49,12 @@ def needs_it(tier: str) -> None:
         ("```python\ndef f(n):\n    return n\n```", GOES_ON, f"{START}\n\ndef f(n):\n    return n\n"),
     ],
 )
-def test_which_program_a_text_answers_with(text: str, tests: Tests, found: str | None) -> None:
+def test_which_program_a_text_answers_with(text: str, tests: CodeTests, found: str | None) -> None:
     wanted = "a, b = map(int, input().split())\nprint(a + b)\n" if found is None else found or None
     assert program(text, tests) == wanted
 
 
-def verdict(tests: Tests, text: str) -> tuple[str, list[str], str]:
+def verdict(tests: CodeTests, text: str) -> tuple[str, list[str], str]:
     found = check(gold=tests.text(), text=text, kind="code")
     return str(found.status), list(found.detail.get("tests", ())), found.reason
 
@@ -88,7 +88,7 @@ def test_a_limit_ends_the_tests() -> None:
 
 
 def test_calls_with_tolerance_and_in_any_order() -> None:
-    calls = Tests.model_validate(
+    calls = CodeTests.model_validate(
         {
             "function": "f",
             "tests": [{"args": [[3, 1, 2]], "expected": [1.0, 2.0, 3.0]}, {"kwargs": {"x": []}, "expected": []}],
@@ -153,5 +153,5 @@ def test_profiles_do_not_apply() -> None:
 
 def test_the_page_names_the_keys_of_tests() -> None:
     page = (Path(__file__).parents[2] / "docs" / "code.md").read_text()
-    for name in Tests.model_fields:
+    for name in CodeTests.model_fields:
         assert f"`{name}`" in page

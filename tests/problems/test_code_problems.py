@@ -9,7 +9,7 @@ import pytest
 from porism import pipeline, store
 from porism.errors import DataError, RecipeError
 from porism.problems import MissingData, file, humaneval, mbpp
-from porism.problems._tests import Call, Run, parse, tests_of
+from porism.problems._tests import Call, Run, parse, read_tests
 
 ROW = {
     "task_id": "HumanEval/0",
@@ -128,7 +128,7 @@ def test_parquet_as_the_hub_has_it(tmp_path: Path) -> None:
     ],
 )
 def test_the_forms_of_tests(value: object, kind: str, first: object) -> None:
-    tests = tests_of(value, "here")
+    tests = read_tests(value, "here")
     assert tests.kind == kind
     assert tests.tests[0] == first
     assert parse(tests.text()) == tests
@@ -147,7 +147,7 @@ def test_the_forms_of_tests(value: object, kind: str, first: object) -> None:
 )
 def test_what_is_no_test_is_refused(value: object, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        tests_of(value, "here")
+        read_tests(value, "here")
 
 
 def test_a_file_of_code_problems(tmp_path: Path) -> None:

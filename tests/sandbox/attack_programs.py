@@ -16,7 +16,10 @@ ESCAPES = {
         "import os\nos.link(os.__file__, 'os.py')\nopen('os.py', 'a').write('#')\nprint('ESCAPED')"
     ),
     "read passwords": "print('ESCAPED', open('/etc/passwd').read(), open('/etc/shadow').read())",
-    "list the user's home": "import os\nprint('ESCAPED', os.listdir('{home}'))",
+    "list the user's home": (
+        "import os, sys\nhere = [n for n in os.listdir('{home}') if not sys.base_prefix.startswith(os.path.join('{home}', n))]\n"
+        "if here: print('ESCAPED', here)"
+    ),
     "read the project": "print('ESCAPED', open('{project}/pyproject.toml').read())",
     "write to the system": "open('/usr/escaped', 'w').write('x')\nprint('ESCAPED')",
     "write to Python's own library": "import os\nopen(os.__file__, 'a').write('#')\nprint('ESCAPED')",

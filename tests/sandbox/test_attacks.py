@@ -1,5 +1,6 @@
 """The attack suite: nothing gets out, nothing passes, nothing hangs the machine, nothing is left behind."""
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -19,8 +20,9 @@ from porism import sandbox
 pytestmark = pytest.mark.attack
 
 LIMITS = sandbox.Limits(
-    cpu_seconds=1, wall_seconds=2.5, memory_mb=300, processes=16, folder_mb=16, output_kb=256, files=64
+    cpu_seconds=1, wall_seconds=30, memory_mb=300, processes=16, folder_mb=16, output_kb=256, files=64
 )
+WAITS = dataclasses.replace(LIMITS, wall_seconds=2)
 WORD = "porism-secret-7f3a"
 TESTS = ("assert f(2) == 4", "assert f(5) == 25, 'five'", "assert abs(f(3)) == 9")
 
@@ -81,21 +83,22 @@ def ran(world: World) -> Iterator[Callable[[str], Any]]:
         return program
 
     def cheat(program: str) -> list[sandbox.Judged]:
+        limits = WAITS if "SIGSTOP" in program else LIMITS
         calls = [{"args": [n], "kwargs": {}, "expected": n * n} for n in (2, 5, 3)]
         return [
-            sandbox.judge(program, {"tests": list(TESTS), "functions": ["f"]}, limits=LIMITS),
-            sandbox.judge(program, {"calls": calls, "function": "f"}, limits=LIMITS),
+            sandbox.judge(program, {"tests": list(TESTS), "functions": ["f"]}, limits=limits),
+            sandbox.judge(program, {"calls": calls, "function": "f"}, limits=limits),
         ]
 
     with ThreadPoolExecutor(4) as threads:
         futures: dict[str, Future[Any]] = {}
         programs = {
-            **ESCAPES,
-            **{name: program for name, (program, _) in FLOODS.items()},
-            **LEFT_BEHIND,
+            **{name: (program, "") for name, program in {**ESCAPES, **LEFT_BEHIND}.items()},
+            **FLOODS,
         }
-        for name, program in programs.items():
-            futures[name] = threads.submit(sandbox.run, put_in(program), limits=LIMITS)
+        for name, (program, limit) in programs.items():
+            limits = WAITS if limit == "wall" else LIMITS
+            futures[name] = threads.submit(sandbox.run, put_in(program), limits=limits)
         for name, program in CHEATS.items():
             futures[f"cheat: {name}"] = threads.submit(cheat, program)
         yield lambda name: futures[name].result()

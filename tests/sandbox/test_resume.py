@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from conftest import attempt, lines
-from porism.problems._tests import Tests
+from porism.problems._tests import CodeTests
 from porism.records import Problem, to_row
 
 COUNT, AT_ONCE = 24, 4
-TESTS = Tests(tests=["assert f() >= 0"], function="f").text()
+TESTS = CodeTests(tests=["assert f() >= 0"], function="f").text()
 
 
 def stored(folder: Path, log: Path) -> Path:

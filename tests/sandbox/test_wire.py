@@ -7,6 +7,8 @@ import math
 import socket
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -35,7 +37,7 @@ values = st.recursive(
         | st.dictionaries(hashable, inner, max_size=3)
         | st.sets(hashable, max_size=3)
     ),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 
@@ -112,7 +114,8 @@ def test_what_encode_does_not_make_is_refused(data: object) -> None:
         wire.decode(data)
 
 
-def answered(*replies: bytes) -> wire.Caller:
+@contextmanager
+def answered(*replies: bytes) -> Iterator[wire.Caller]:
     """A caller whose questions get these bytes for replies."""
     ours, theirs = socket.socketpair()
 
@@ -122,8 +125,11 @@ def answered(*replies: bytes) -> wire.Caller:
                 wire.Line(theirs).receive()
                 theirs.sendall(reply)
 
-    threading.Thread(target=serve, daemon=True).start()
-    return wire.Caller(wire.Line(ours))
+    server = threading.Thread(target=serve)
+    server.start()
+    with ours:
+        yield wire.Caller(wire.Line(ours))
+    server.join()
 
 
 def frame(text: str) -> bytes:
@@ -142,13 +148,13 @@ def frame(text: str) -> bytes:
     ],
 )
 def test_a_reply_without_the_questions_nonce_is_none(reply: bytes) -> None:
-    with pytest.raises(wire.Broken):
-        answered(reply).ask("load")
+    with answered(reply) as caller, pytest.raises(wire.Broken):
+        caller.ask("load")
 
 
 def test_silence_is_no_reply() -> None:
-    with pytest.raises(wire.Gone):
-        answered().ask("load")
+    with answered() as caller, pytest.raises(wire.Gone):
+        caller.ask("load")
 
 
 @pytest.mark.parametrize(

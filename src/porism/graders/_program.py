@@ -6,7 +6,8 @@ import ast
 import re
 
 from porism import chains
-from porism.problems._tests import Tests
+from porism.problems._python import tree
+from porism.problems._tests import CodeTests
 
 __all__ = ["program"]
 
@@ -19,7 +20,7 @@ _BEGINS = re.compile(r"^(?:def|async def|class|import|from|@)\b|^@", re.MULTILIN
 _MOST_TRIES = 200
 
 
-def program(text: str, tests: Tests) -> str | None:
+def program(text: str, tests: CodeTests) -> str | None:
     """The program in a response, with what the question gave in front of it; None where there is none.
 
     Blocks of code count first: of several, the last that defines the function, or the longest that is Python where a
@@ -35,21 +36,21 @@ def program(text: str, tests: Tests) -> str | None:
     return _whole(found, tests)
 
 
-def _among(blocks: list[str], tests: Tests) -> str:
+def _among(blocks: list[str], tests: CodeTests) -> str:
     """The block that answers, or several together."""
     if not tests.function and not tests.functions:
-        good = [block for block in blocks if _tree(block) is not None and block.strip()]
+        good = [block for block in blocks if tree(block) is not None and block.strip()]
         return max(good, key=len) if good else blocks[-1]
     for block in reversed(blocks):
         if _defines(block, tests):
             return block
-    joined = "\n".join(block for block in blocks if _tree(block) is not None)
+    joined = "\n".join(block for block in blocks if tree(block) is not None)
     return joined if _defines(joined, tests) else blocks[0]
 
 
-def _bare(response: str, tests: Tests) -> str | None:
+def _bare(response: str, tests: CodeTests) -> str | None:
     """The code in a text without blocks: all of it, the rest of a function, or the lines that are Python."""
-    if _tree(response) is not None and (_defines(response, tests) or _is_program(response, tests)):
+    if tree(response) is not None and (_defines(response, tests) or _is_program(response, tests)):
         return response
     for body in (response, f"    {response.lstrip()}"):
         if tests.start and _defines(tests.start + body, tests) and body.strip():
@@ -60,39 +61,39 @@ def _bare(response: str, tests: Tests) -> str | None:
     lines = response[began.start() :].splitlines()
     for end in range(len(lines), max(0, len(lines) - _MOST_TRIES), -1):
         code = "\n".join(lines[:end])
-        if _tree(code) is not None:
+        if tree(code) is not None:
             return code
     return None
 
 
-def _is_program(code: str, tests: Tests) -> bool:
+def _is_program(code: str, tests: CodeTests) -> bool:
     """A text that is Python only because it is a word or a sum is no program."""
-    tree = _tree(code)
-    return tests.kind == "runs" and tree is not None and any(not _is_name(node) for node in tree.body)
+    found = tree(code)
+    return tests.kind == "runs" and found is not None and any(not _is_name(node) for node in found.body)
 
 
 def _is_name(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and not isinstance(node.value, ast.Call)
 
 
-def _whole(code: str, tests: Tests) -> str:
+def _whole(code: str, tests: CodeTests) -> str:
     """The code with the start in front: its imports and helpers, or the head of the function that it goes on with."""
     if not tests.start or "from __future__" in code:
         return code
     if _defines(code, tests):
-        return f"{tests.start}\n\n{code}" if _tree(tests.start) is not None else code
+        return f"{tests.start}\n\n{code}" if tree(tests.start) is not None else code
     for body in (code, "\n".join(f"    {line}" for line in code.splitlines())):
-        if _tree(tests.start + body) is not None:
+        if tree(tests.start + body) is not None:
             return tests.start + body
     return code
 
 
-def _defines(code: str, tests: Tests) -> bool:
+def _defines(code: str, tests: CodeTests) -> bool:
     """Whether the code defines what the tests call, at its top level."""
-    tree = _tree(code)
-    if tree is None:
+    found = tree(code)
+    if found is None:
         return False
-    names = {name for node in tree.body for name in _bound(node)}
+    names = {name for node in found.body for name in _bound(node)}
     wanted = {tests.function} if tests.function else set(tests.functions)
     return bool(wanted) and wanted <= names
 
@@ -103,11 +104,3 @@ def _bound(node: ast.stmt) -> list[str]:
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else []
     return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
-def _tree(code: str) -> ast.Module | None:
-    """The code's tree, or None where it is no Python."""
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None

@@ -15,7 +15,8 @@ from porism import sandbox as box
 from porism.errors import DataError
 from porism.graders._outputs import same_output
 from porism.graders._program import program
-from porism.problems._tests import Call, Run, Tests, parse
+from porism.problems._python import tree
+from porism.problems._tests import Call, CodeTests, Run, parse
 from porism.records import Attempt, Problem, Status, Verdict
 
 __all__ = ["PARALLEL", "RUNS_PROGRAMS", "grade"]
@@ -99,7 +100,7 @@ def _verdict(found: _Found, source: str) -> Verdict:
     return Verdict(status=Status.WRONG, answer=source, rule="tests", reason=reason, detail=detail)
 
 
-def _by_code(source: str, tests: Tests, limits: box.Limits, sandbox: str) -> _Found:
+def _by_code(source: str, tests: CodeTests, limits: box.Limits, sandbox: str) -> _Found:
     code = [test for test in tests.tests if isinstance(test, str)]
     functions = [*([tests.function] if tests.function else []), *tests.functions]
     given = {
@@ -123,14 +124,13 @@ def _by_code(source: str, tests: Tests, limits: box.Limits, sandbox: str) -> _Fo
 
 def _is_test(code: str) -> bool:
     """Whether a piece of test code asserts something that is not plainly true."""
-    try:
-        nodes = list(ast.walk(ast.parse(code)))
-    except SyntaxError:
-        return True
-    return any(isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant) for node in nodes)
+    found = tree(code)
+    nodes = ast.walk(found) if found else ()
+    asserts = any(isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant) for node in nodes)
+    return asserts or found is None
 
 
-def _by_calls(source: str, tests: Tests, limits: box.Limits, sandbox: str) -> _Found:
+def _by_calls(source: str, tests: CodeTests, limits: box.Limits, sandbox: str) -> _Found:
     given = {
         "calls": [test.model_dump() for test in tests.tests if isinstance(test, Call)],
         "function": tests.function,
@@ -143,7 +143,7 @@ def _by_calls(source: str, tests: Tests, limits: box.Limits, sandbox: str) -> _F
     return _Found(outcomes, judged.tier, judged.limit, judged.failed)
 
 
-def _by_runs(source: str, tests: Tests, limits: box.Limits, sandbox: str) -> _Found:
+def _by_runs(source: str, tests: CodeTests, limits: box.Limits, sandbox: str) -> _Found:
     runs = [test for test in tests.tests if isinstance(test, Run)]
     outcomes: list[str] = []
     tier, limit = box.described(sandbox), ""
@@ -157,7 +157,7 @@ def _by_runs(source: str, tests: Tests, limits: box.Limits, sandbox: str) -> _Fo
     return _Found([*outcomes, *["not run"] * (len(runs) - len(outcomes))], tier, limit)
 
 
-def _output(test: Run, ran: box.Ran, tests: Tests) -> str:
+def _output(test: Run, ran: box.Ran, tests: CodeTests) -> str:
     if ran.code:
         last = ran.err.rstrip().rpartition("\n")[2]
         return f"raised: {last or f'exit code {ran.code}'}"[:_SHOWN]

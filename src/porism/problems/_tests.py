@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from porism import recipe
 from porism.errors import DataError, RecipeError
 
-__all__ = ["Call", "Run", "Tests", "parse", "tests_of"]
+__all__ = ["Call", "CodeTests", "Run", "parse", "read_tests"]
 
 
 class Call(recipe.Settings):
@@ -33,7 +33,7 @@ class Run(recipe.Settings):
     output: str
 
 
-class Tests(recipe.Settings):
+class CodeTests(recipe.Settings):
     """All tests of one problem."""
 
     tests: Annotated[list[str] | list[Call] | list[Run], Field(min_length=1)]
@@ -73,7 +73,7 @@ class Tests(recipe.Settings):
         return json.dumps(self.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, sort_keys=True)
 
 
-def parse(text: str) -> Tests:
+def parse(text: str) -> CodeTests:
     """The tests in a reference answer.
 
     Raises:
@@ -83,10 +83,10 @@ def parse(text: str) -> Tests:
         value = json.loads(text)
     except (ValueError, RecursionError):
         raise DataError("the reference answer holds no tests: it is not JSON") from None
-    return tests_of(value, "the reference answer")
+    return read_tests(value, "the reference answer")
 
 
-def tests_of(value: Any, place: str) -> Tests:
+def read_tests(value: Any, place: str) -> CodeTests:
     """The tests that a data file gives.
 
     Args:
@@ -109,7 +109,7 @@ def tests_of(value: Any, place: str) -> Tests:
     if not isinstance(value, Mapping):
         raise DataError(f"{place}: expected tests (a list, or an object with 'tests'), got {type(value).__name__}.")
     try:
-        return recipe.build(Tests, _numbers(value), place)
+        return recipe.build(CodeTests, _numbers(value), place)
     except RecipeError as error:
         raise DataError(
             f"{_first_line(error)} A test is code with assert, an object with args and expected, or one with input and "

@@ -104,7 +104,7 @@ def _of_code(
     """A code problem: its answer is tests."""
     if answer not in row:
         raise DataError(f"{place}: expected tests under {answer!r}. Keys in this row: {', '.join(row) or 'none'}.")
-    tests = code_tests.tests_of(row[answer], place)
+    tests = code_tests.read_tests(row[answer], place)
     return Problem(
         question=asked, answer=tests.text(), solution=solution, kind="code", source=source, group=group
     )

@@ -16,7 +16,8 @@ from pydantic import Field
 from porism.errors import DataError
 from porism.problems import MissingData
 from porism.problems._published import HUB, Published, find, rows
-from porism.problems._tests import Tests
+from porism.problems._python import tree
+from porism.problems._tests import CodeTests
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -64,19 +65,19 @@ def files(split: str = "test", *, path: PathSetting = "") -> list[Path]:
         return []
 
 
-def _tests(prompt: str, function: str, test: str, place: str) -> Tests:
+def _tests(prompt: str, function: str, test: str, place: str) -> CodeTests:
     """The statements of ``check(candidate)``, one test each; what the prompt defines belongs to the tests.
 
     Raises:
         DataError: there is no such function.
     """
-    try:
-        checks = [node for node in ast.parse(test).body if isinstance(node, ast.FunctionDef) and node.name == "check"]
-    except SyntaxError as error:
-        raise DataError(f"{place}: the test is no Python ({error.msg}).") from None
+    found = tree(test)
+    if found is None:
+        raise DataError(f"{place}: the test is no Python.")
+    checks = [node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     if not checks or len(checks[0].args.args) != 1:
         raise DataError(f"{place}: expected the test to define check(candidate).")
-    return Tests(
+    return CodeTests(
         tests=[ast.unparse(node) for node in checks[0].body],
         function=function,
         start=prompt,

@@ -17,7 +17,8 @@ from pydantic import Field
 from porism.errors import DataError, RecipeError, nearest
 from porism.problems import MissingData
 from porism.problems._published import HUB, Published, find, rows
-from porism.problems._tests import Tests
+from porism.problems._python import tree
+from porism.problems._tests import CodeTests
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -48,7 +49,7 @@ def load(split: str = "train", *, path: PathSetting = "") -> Iterator[Problem]:
             raise DataError(f"{place}: expected task_id, text, code and test_list (a list of texts).")
         if number in numbers:
             setup = _lines(str(row.get("test_setup_code") or ""))
-            wanted = Tests(tests=[_lines(test) for test in tests], setup=setup, functions=_functions(code, tests))
+            wanted = CodeTests(tests=[_lines(test) for test in tests], setup=setup, functions=_functions(code, tests))
             yield Problem(
                 question=_ASK.format(text.strip(), tests[0].strip()),
                 answer=wanted.text(),
@@ -89,23 +90,9 @@ def _lines(code: str) -> str:
 
 def _functions(code: str, tests: Sequence[str]) -> list[str]:
     """The functions and classes that the tests use and the reference defines: also those that are named as built-ins."""
-    defined = {
-        node.name
-        for node in ast.walk(_parsed(_lines(code)))
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    }
-    used = {
-        node.id
-        for test in tests
-        for node in ast.walk(_parsed(_lines(test)))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    found = tree(_lines(code))
+    nodes = ast.walk(found) if found else ()
+    defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    trees = [one for one in map(tree, map(_lines, tests)) if one]
+    used = {node.id for one in trees for node in ast.walk(one) if isinstance(node, ast.Name)}
     return sorted(defined & used)
-
-
-def _parsed(code: str) -> ast.AST:
-    """The code's tree; empty where it is none, which the grading then says."""
-    try:
-        return ast.parse(code)
-    except SyntaxError:
-        return ast.Module(body=[], type_ignores=[])

@@ -88,27 +88,20 @@ class Box:
         self._wait_until_ready()
 
     def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        how = launch(self.tier, theirs.fileno())
+        command = launch(self.tier, theirs.fileno())
         try:
             return subprocess.Popen(
-                how.command,
-                executable=how.executable,
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={"PATH": os.defpath, "PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
+                env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
                 cwd="/",
-                pass_fds=(theirs.fileno(), *how.descriptors),
-                user=how.user,
-                group=how.user,
-                extra_groups=None if how.user is None else [],
+                pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
         except OSError as error:
             raise Refused(f"sandbox: {self.tier} cannot be started ({error}). {_INSTEAD}") from None
-        finally:
-            for descriptor in how.descriptors:
-                os.close(descriptor)
 
     def _wait_until_ready(self) -> None:
         readable, _, _ = select.select([self._control], [], [], _START)

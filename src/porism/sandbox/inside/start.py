@@ -25,6 +25,7 @@ _COMMON = (
 ).split()
 """Modules that programs often import; they are loaded once."""
 _PLACES = 3
+_MOST_DESCRIPTORS = 4096
 
 
 def main() -> None:
@@ -32,7 +33,10 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[3]))
     from porism.sandbox.inside.cage import Cage
 
-    control = socket.socket(fileno=int(sys.argv[1]))
+    number = int(sys.argv[1])
+    os.closerange(3, number)  # what was needed to start the sandbox
+    os.closerange(number + 1, _MOST_DESCRIPTORS)
+    control = socket.socket(fileno=number)
     cage = Cage(isolated=sys.argv[2] != "unsafe")
     for name in _COMMON:
         importlib.import_module(name)
