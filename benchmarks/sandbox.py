@@ -3,10 +3,11 @@
 python benchmarks/sandbox.py               # → results/sandbox.json
 python benchmarks/sandbox.py --small       # a few programs, to standard output: does it still work?
 
-The programs are MBPP's references, each with its tests; one in four is changed so that it fails them. Without isolation a
-program and its tests are one file, for which Python is started: ``subprocess.run([python, file])``, its exit code is the
-verdict. The sandbox gives each program and its tests a process of their own, and compares plain values. The two take turns;
-each verdict must be the same on both sides. Limits are those of the defaults. Starting the sandbox counts.
+The programs are MBPP's references, each with its tests; one in four is changed so that it fails them. Without
+isolation a program and its tests are one file, for which Python is started: ``subprocess.run([python, file])``, its
+exit code is the verdict. The sandbox gives each program and its tests a process of their own, and compares plain
+values. The two take turns; each verdict must be the same on both sides. The sandbox has been started before, as it
+has in a stage.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from _kit import finish
 from porism import sandbox
 from porism.graders import grade_all
 from porism.problems import mbpp
+from porism.problems._python import tree
 from porism.records import Attempt, Problem
 from porism.sandbox._tiers import bwrap
 
@@ -69,11 +71,13 @@ def attempt_at(problem: Problem, source: str) -> Attempt:
 
 def without_returns(source: str) -> str:
     """The program with every return giving nothing."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
+    found = tree(source)
+    if found is None:
+        raise SystemExit("a reference is no Python")
+    for node in ast.walk(found):
         if isinstance(node, ast.Return):
             node.value = None
-    return ast.unparse(tree)
+    return ast.unparse(found)
 
 
 def isolated(chosen: Sequence[Case]) -> list[bool]:

@@ -27,7 +27,15 @@ def test_without_a_model_the_machine_alone_is_looked_at() -> None:
     assert found["environment python"].status == Status.OK
     assert found["environment dtype"].found.startswith(machine.choose_dtype())
     assert found["environment memory"].figures["total"] >= found["environment memory"].figures["free"] > 10**8
-    assert set(found["environment extras"].figures["installed"]) <= {"eval", "guided", "log", "openai", "hub", "sandbox", "vllm"}
+    assert set(found["environment extras"].figures["installed"]) <= {
+        "eval",
+        "guided",
+        "log",
+        "openai",
+        "hub",
+        "sandbox",
+        "vllm",
+    }
 
 
 def test_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

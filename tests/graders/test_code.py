@@ -33,7 +33,11 @@ def needs_it(tier: str) -> None:
         ("```bash\npip install x\n```\n```python\ndef f(n): return n\n```", SQUARE, "def f(n): return n\n"),
         ("~~~python\ndef f(n): return n\n~~~", SQUARE, "def f(n): return n\n"),
         ("```python\ndef f(n): return n", SQUARE, "def f(n): return n"),
-        ("<think>```python\ndef f(n): return 1\n```</think>```python\ndef f(n): return n\n```", SQUARE, "def f(n): return n\n"),
+        (
+            "<think>```python\ndef f(n): return 1\n```</think>```python\ndef f(n): return n\n```",
+            SQUARE,
+            "def f(n): return n\n",
+        ),
         ("Here it is:\ndef f(n):\n    return n\n\nThat is all.", SQUARE, "def f(n):\n    return n\n"),
         ("f = lambda n: n", SQUARE, "f = lambda n: n"),
         ("```python\ndef f(n) return n\n```", SQUARE, "def f(n) return n\n"),
@@ -74,7 +78,9 @@ def test_whole_programs() -> None:
     assert verdict(SUM, good)[:2] == ("correct", ["passed", "passed"])
     assert verdict(SUM, good.replace("a + b", "3"))[1] == ["passed", r"failed: expected '11', got '3\n'"]
     assert verdict(SUM, good.replace("print(a + b)", "1 / 0"))[1][0] == "raised: ZeroDivisionError: division by zero"
-    assert verdict(SUM, good.replace("print(a + b)", "print(a + b); raise SystemExit(1)"))[1][0] == "raised: exit code 1"
+    assert (
+        verdict(SUM, good.replace("print(a + b)", "print(a + b); raise SystemExit(1)"))[1][0] == "raised: exit code 1"
+    )
 
 
 def test_a_limit_ends_the_tests() -> None:
@@ -122,7 +128,13 @@ def test_same_output(expected: str, got: str, options: dict, same: bool) -> None
 
 
 def test_tests_that_are_none_are_the_references_fault() -> None:
-    for gold in ("42", "not json", '{"tests": []}', json.dumps({"tests": ["assert f("]}), json.dumps({"tests": ["assert True"]})):
+    for gold in (
+        "42",
+        "not json",
+        '{"tests": []}',
+        json.dumps({"tests": ["assert f("]}),
+        json.dumps({"tests": ["assert True"]}),
+    ):
         found = check(gold=gold, text="```python\ndef f(n): return n\n```", kind="code")
         assert found.status is Status.GOLD_UNPARSED, gold
 

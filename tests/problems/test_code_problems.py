@@ -13,10 +13,10 @@ from porism.problems._tests import Call, Run, parse, read_tests
 
 ROW = {
     "task_id": "HumanEval/0",
-    "prompt": "import math\n\n\ndef half(n: float) -> float:\n    \"\"\"Half of n.\"\"\"\n",
+    "prompt": 'import math\n\n\ndef half(n: float) -> float:\n    """Half of n."""\n',
     "entry_point": "half",
     "canonical_solution": "    return n / 2\n",
-    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    x = 4\n    assert candidate(x) == 2\n    assert candidate(1) == 0.5\n",
+    "test": "def check(candidate):\n    x = 4\n    assert candidate(x) == 2\n    assert candidate(1) == 0.5\n",
 }
 TASK = {
     "task_id": 11,

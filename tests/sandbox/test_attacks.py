@@ -1,6 +1,7 @@
 """The attack suite: nothing gets out, nothing passes, nothing hangs the machine, nothing is left behind."""
 
 import dataclasses
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from attack_programs import CHEATS, ESCAPES, FLOODS, LEFT_BEHIND
 
 from porism import sandbox
 
@@ -23,6 +23,8 @@ LIMITS = sandbox.Limits(
     cpu_seconds=1, wall_seconds=30, memory_mb=300, processes=16, folder_mb=16, output_kb=256, files=64
 )
 WAITS = dataclasses.replace(LIMITS, wall_seconds=2)
+ATTACKS = json.loads(Path(__file__).with_name("attacks.json").read_text())
+ESCAPES, FLOODS, LEFT_BEHIND, CHEATS = (ATTACKS[kind] for kind in ("escapes", "floods", "leave", "cheats"))
 WORD = "porism-secret-7f3a"
 TESTS = ("assert f(2) == 4", "assert f(5) == 25, 'five'", "assert abs(f(3)) == 9")
 
@@ -43,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tier: str) -> Iterator[World
     secret = tmp_path_factory.mktemp("outside") / "secret"
     secret.write_text(WORD)
     for folder in (secret, *list(secret.parents)[:-2]):  # what keeps it is the sandbox, not its mode
-        if os.stat(folder).st_uid == os.getuid():
+        if folder.stat().st_uid == os.getuid():
             folder.chmod(0o777)
     victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     visits: list[Any] = []
@@ -77,12 +79,14 @@ def ran(world: World) -> Iterator[Callable[[str], Any]]:
         "{secret_word}": WORD,
     }
 
-    def put_in(program: str) -> str:
+    def put_in(lines: list[str]) -> str:
+        program = "\n".join(lines)
         for name, value in places.items():
             program = program.replace(name, value)
         return program
 
-    def cheat(program: str) -> list[sandbox.Judged]:
+    def cheat(lines: list[str]) -> list[sandbox.Judged]:
+        program = "\n".join(lines)
         limits = WAITS if "SIGSTOP" in program else LIMITS
         calls = [{"args": [n], "kwargs": {}, "expected": n * n} for n in (2, 5, 3)]
         return [
@@ -94,7 +98,7 @@ def ran(world: World) -> Iterator[Callable[[str], Any]]:
         futures: dict[str, Future[Any]] = {}
         programs = {
             **{name: (program, "") for name, program in {**ESCAPES, **LEFT_BEHIND}.items()},
-            **FLOODS,
+            **{name: (flood["program"], flood["limit"]) for name, flood in FLOODS.items()},
         }
         for name, (program, limit) in programs.items():
             limits = WAITS if limit == "wall" else LIMITS
@@ -122,7 +126,7 @@ def test_nothing_gets_out(name: str, ran: Callable[[str], sandbox.Ran], world: W
 @pytest.mark.parametrize("name", FLOODS)
 def test_each_limit_is_hit_where_it_should_be(name: str, ran: Callable[[str], sandbox.Ran]) -> None:
     outcome = ran(name)
-    wanted = FLOODS[name][1]
+    wanted = FLOODS[name]["limit"]
     if wanted == "cpu" and outcome.limit == "starved":
         pytest.skip("the machine was too busy to use up the limit of processor time")
     assert outcome.limit == wanted, outcome
@@ -141,11 +145,7 @@ def test_no_cheat_passes(name: str, ran: Callable[[str], list[sandbox.Judged]]) 
     for outcome in ran(f"cheat: {name}"):
         assert not outcome.broken
         assert len(outcome.tests) < len(TESTS) or not all(one.status == "passed" for one in outcome.tests), outcome
-        assert not any(one.status == "passed" for one in outcome.tests) or name in _GIVES_FOUR
-
-
-_GIVES_FOUR = ()
-"""Cheats that give the right value once: none."""
+        assert not any(one.status == "passed" for one in outcome.tests)
 
 
 def test_nothing_is_left_behind(ran: Callable[[str], Any], tier: str) -> None:
@@ -159,7 +159,8 @@ def test_nothing_is_left_behind(ran: Callable[[str], Any], tier: str) -> None:
     assert box.alive
     mounts = Path("/proc/self/mountinfo").read_text()
     assert "porism" not in mounts
-    assert sandbox.run("import os\nprint(os.listdir('.'), os.listdir('/dev/shm'), os.getpid() < 10)").out == "[] [] True\n"
+    after = "import os\nprint(os.listdir('.'), os.listdir('/dev/shm'), os.getpid() < 10)"
+    assert sandbox.run(after).out == "[] [] True\n"
 
 
 def descendants(pid: int) -> list[int]:

@@ -13,6 +13,7 @@ import pytest
 
 from porism.graders import check, grade_all
 from porism.problems import humaneval, mbpp
+from porism.problems._python import tree
 from porism.records import Attempt, Problem, Status
 from porism.sandbox.mutants import mutants
 
@@ -63,11 +64,12 @@ def test_the_references_of_mbpp_pass(basic: list[Problem]) -> None:
 
 def emptied(problem: Problem, body: str) -> str:
     """The reference with other bodies of its functions; of those of classes, too."""
-    tree = ast.parse(program_of(problem))
-    for node in ast.walk(tree):
+    found = tree(program_of(problem))
+    assert found is not None
+    for node in ast.walk(found):
         if isinstance(node, ast.FunctionDef):
             node.body = ast.parse(body).body
-    return f"```python\n{ast.unparse(tree)}\n```"
+    return f"```python\n{ast.unparse(found)}\n```"
 
 
 def program_of(problem: Problem) -> str:
@@ -99,7 +101,11 @@ def plain_run(problem: Problem, source: str, rows: dict[int | str, dict]) -> boo
         whole = "\n".join([source, row["test_setup_code"], *row["test_list"]])
     try:
         done = subprocess.run(
-            [sys.executable, "-c", whole], stdin=subprocess.DEVNULL, capture_output=True, timeout=4 * SECONDS, check=False
+            [sys.executable, "-c", whole],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=4 * SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return False

@@ -24,7 +24,9 @@ def needs_it(tier: str) -> None:
 
 
 def test_a_program_reads_and_writes(tier: str) -> None:
-    ran = sandbox.run("import sys\nname = input()\nprint('hello', name)\nprint('é', file=sys.stderr)\nsys.exit(3)", "Ada\n")
+    ran = sandbox.run(
+        "import sys\nname = input()\nprint('hello', name)\nprint('é', file=sys.stderr)\nsys.exit(3)", "Ada\n"
+    )
     assert ran._replace(seconds=0) == ("hello Ada\n", "é\n", 3, "", 0, tier)
 
 
@@ -58,7 +60,9 @@ def test_output_that_is_no_text() -> None:
     assert ran.out == "\\xff\x00a"
 
 
-@pytest.mark.parametrize(("source", "code"), [("import sys\nsys.exit('why')", 1), ("import os\nos.kill(os.getpid(), 9)", -9)])
+@pytest.mark.parametrize(
+    ("source", "code"), [("import sys\nsys.exit('why')", 1), ("import os\nos.kill(os.getpid(), 9)", -9)]
+)
 def test_exit_codes(source: str, code: int) -> None:
     assert sandbox.run(source).code == code
 
@@ -130,7 +134,11 @@ def test_broken_tests_are_told_apart() -> None:
 
 
 def test_a_program_that_cannot_be_loaded() -> None:
-    for source, why in (("def f(:", "SyntaxError"), ("1 / 0", "ZeroDivisionError"), ("import numpy_", "ModuleNotFoundError")):
+    for source, why in (
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import numpy_", "ModuleNotFoundError"),
+    ):
         outcome = sandbox.judge(source, {"tests": ["assert f(1)"]})
         assert why in outcome.failed
         assert outcome.tests == []
@@ -204,7 +212,8 @@ def test_it_ends_with_its_parent() -> None:
     """Also where that is killed, in the middle of a program."""
     code = (
         "import os, threading, time\nfrom porism import sandbox\nfrom porism.sandbox import _box\n"
-        "sandbox.run('')\nthreading.Thread(target=sandbox.run, args=('import time; time.sleep(100)',), daemon=True).start()\n"
+        "sandbox.run('')\nsleeper = 'import time; time.sleep(100)'\n"
+        "threading.Thread(target=sandbox.run, args=(sleeper,), daemon=True).start()\n"
         "time.sleep(0.5)\nprint(_box._boxes['bubblewrap'].process.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -258,6 +267,10 @@ def test_the_filter_is_a_program_for_each_machine() -> None:
 
 
 def test_limits_are_what_is_asked_for() -> None:
-    source = "import json, resource as r\nprint(json.dumps([r.getrlimit(getattr(r, n))[0] for n in ('RLIMIT_CPU', 'RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_FSIZE', 'RLIMIT_NOFILE')]))"
+    source = (
+        "import json, resource as r\n"
+        "kinds = r.RLIMIT_CPU, r.RLIMIT_AS, r.RLIMIT_NPROC, r.RLIMIT_FSIZE, r.RLIMIT_NOFILE\n"
+        "print(json.dumps([r.getrlimit(kind)[0] for kind in kinds]))"
+    )
     limits = sandbox.Limits(cpu_seconds=7, memory_mb=200, processes=9, folder_mb=3, files=50)
     assert json.loads(sandbox.run(source, limits=limits).out) == [7, 200 << 20, 9, 3 << 20, 50]

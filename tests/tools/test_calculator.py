@@ -99,6 +99,12 @@ def test_no_text_takes_long_or_breaks_it(text: str) -> None:
     assert time.monotonic() - began < 2
 
 
-@given(st.recursive(st.integers(0, 10**6).map(str), lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]}{t[1]}{t[2]})"), max_leaves=20))
+@given(
+    st.recursive(
+        st.integers(0, 10**6).map(str),
+        lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]}{t[1]}{t[2]})"),
+        max_leaves=20,
+    )
+)
 def test_whole_numbers_as_python_computes_them(text: str) -> None:
     assert calculator.value(text) == Fraction(eval(text))  # noqa: S307  (made here)

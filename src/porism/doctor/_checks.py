@@ -25,7 +25,7 @@ class Check:
     """One line of the report."""
 
     group: str
-    """What was looked at: ``environment``, ``sandbox``, ``network``, ``model``, ``template``, ``data`` or ``memory``."""
+    """What was looked at: ``environment``, ``sandbox``, ``network``, ``model``, ``template``, ``data``, ``memory``."""
     name: str
     status: Status
     found: str

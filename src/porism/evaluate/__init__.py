@@ -34,7 +34,11 @@ class Settings(recipe.Settings):
         "strict",
         "flexible",
     ]
-    pass_at: Annotated[list[Annotated[int, Field(ge=1)]], Field(description="also give pass@k for these k")] = [1, 5, 10]
+    pass_at: Annotated[list[Annotated[int, Field(ge=1)]], Field(description="also give pass@k for these k")] = [
+        1,
+        5,
+        10,
+    ]
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -61,7 +65,9 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     sets: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         sets[attempt.problem.set].append(attempt)
-    store.write_json(target, {name: measure(chosen, settings.profiles, settings.pass_at) for name, chosen in sets.items()})
+    store.write_json(
+        target, {name: measure(chosen, settings.profiles, settings.pass_at) for name, chosen in sets.items()}
+    )
     out.counts["attempts"] = len(attempts)
     out.add(target)
 
@@ -90,9 +96,7 @@ def load(paths: Sequence[str]) -> list[Attempt]:
     return attempts
 
 
-def measure(
-    attempts: Sequence[Attempt], profiles: Sequence[str] = (), ks: Sequence[int] = ()
-) -> dict[str, Any]:
+def measure(attempts: Sequence[Attempt], profiles: Sequence[str] = (), ks: Sequence[int] = ()) -> dict[str, Any]:
     """Accuracy with interval, in all and by group, every status counted, tokens an answer.
 
     Args:

@@ -33,8 +33,8 @@ def pass_at(attempts: Sequence[Attempt], k: int) -> Interval:
 def passed_tests(attempts: Sequence[Attempt]) -> float | None:
     """The mean over programs of the share of their tests that they passed; None where no attempt is a program.
 
-    A test that was not run, because the program had ended before, was not passed; nor was one of a program that could not
-    be read.
+    A test that was not run, because the program had ended before, was not passed; nor was one of a program that could
+    not be read.
     """
     shares = []
     for attempt in attempts:

@@ -2,8 +2,8 @@
 
 A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``, or, where it asks a model, with
 ``grade_all(attempts, *, profile, engine) -> list[Verdict]``. The profiles that copy lm-eval are judged here, alike for
-all kinds but a judge, programs and outside code. The status says what happened; a text that could not be judged is never
-counted as wrong in silence.
+all kinds but a judge, programs and outside code. The status says what happened; a text that could not be judged is
+never counted as wrong in silence.
 
 All functions here may be called from any thread, from a forked process, and from asyncio through
 ``asyncio.to_thread``: there are no signals, and what may take long runs in processes that are killed when it does.

@@ -8,7 +8,7 @@ __all__ = ["same_output"]
 
 
 def same_output(expected: str, got: str, *, tolerance: float = 0.0, unordered: bool = False) -> bool:
-    """Whether a program's output is the one expected; spaces at the ends of lines, and empty lines at the end, are ignored.
+    """Whether a program's output is the one expected, but for spaces at the ends of lines and empty lines at the end.
 
     Args:
         expected: as the test has it.

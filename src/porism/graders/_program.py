@@ -12,7 +12,8 @@ from porism.problems._tests import CodeTests
 __all__ = ["program"]
 
 _FENCE = re.compile(
-    r"^[ \t]{0,3}(?P<mark>```+|~~~+)[ \t]*(?P<language>[\w+.#-]*)[^\n]*\n(?P<code>.*?)(?:^[ \t]{0,3}(?P=mark)[ \t]*$|\Z)",
+    r"^[ \t]{0,3}(?P<mark>```+|~~~+)[ \t]*(?P<language>[\w+.#-]*)[^\n]*\n"
+    r"(?P<code>.*?)(?:^[ \t]{0,3}(?P=mark)[ \t]*$|\Z)",
     re.MULTILINE | re.DOTALL,
 )
 _PYTHON = ("", "python", "py", "python3", "python2", "code")

@@ -2,8 +2,8 @@
 
 The reference answer is the tests: code with ``assert``, calls of a function with the value expected, or runs of a whole
 program with input and output (:mod:`porism.problems._tests`). The outcome of each test and the sandbox's tier stand in
-the verdict's ``detail``. A program that fails a test, raises, or reaches a limit is wrong; where the machine was too busy
-to give it its time the status is ``timeout``.
+the verdict's ``detail``. A program that fails a test, raises, or reaches a limit is wrong; where the machine was too
+busy to give it its time the status is ``timeout``.
 """
 
 from __future__ import annotations

@@ -68,7 +68,8 @@ def _from_hub(data: Published) -> Path:
         return Path(huggingface_hub.hf_hub_download(data.repository, data.file, repo_type="dataset"))
     except LocalEntryNotFoundError:
         raise MissingData(
-            f"{data.title}: the hub cannot be reached. Download the file from {data.source}, and give its place with path=…"
+            f"{data.title}: the hub cannot be reached. Download the file from {data.source}, and give its place with "
+            "path=…"
         ) from None
     except HfHubHTTPError as error:
         raise DataError(f"{data.title}: the hub does not give {data.file} of {data.repository}: {error}") from None

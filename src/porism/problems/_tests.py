@@ -49,12 +49,12 @@ class CodeTests(recipe.Settings):
     """Code whose names belong to the tests, whatever the program defines."""
     aliases: dict[str, str] = {}
     """Names by which the tests call the program's functions."""
-    tolerance: float = Field(0.0, ge=0)
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Numbers may differ by this share, or by this much."""
     unordered: bool = False
     """The order of a list, or of the lines of the output, does not matter."""
-    cpu_seconds: int = Field(10, ge=1)
-    memory_mb: int = Field(1024, ge=64)
+    cpu_seconds: Annotated[int, Field(ge=1)] = 10
+    memory_mb: Annotated[int, Field(ge=64)] = 1024
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

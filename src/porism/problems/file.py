@@ -52,7 +52,14 @@ def load(
     for place, row in _objects(file):
         asked = _text(row, question, place)
         if kind == "code":
-            yield _of_code(row, asked, answer, str(row.get(solution) or ""), str(row.get(group) or ""), file.stem, place)
+            yield Problem(
+                question=asked,
+                answer=_tests(row, answer, place),
+                solution=str(row.get(solution) or ""),
+                kind=kind,
+                source=file.stem,
+                group=str(row.get(group) or ""),
+            )
             continue
         wanted = _text(row, answer, place)
         worked, mark, final = wanted.rpartition("####")
@@ -98,16 +105,11 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{file}, item {number}", item
 
 
-def _of_code(
-    row: dict[str, Any], asked: str, answer: str, solution: str, group: str, source: str, place: str
-) -> Problem:
-    """A code problem: its answer is tests."""
-    if answer not in row:
-        raise DataError(f"{place}: expected tests under {answer!r}. Keys in this row: {', '.join(row) or 'none'}.")
-    tests = code_tests.read_tests(row[answer], place)
-    return Problem(
-        question=asked, answer=tests.text(), solution=solution, kind="code", source=source, group=group
-    )
+def _tests(row: dict[str, Any], key: str, place: str) -> str:
+    """The tests of a code problem, which are its answer."""
+    if key not in row:
+        raise DataError(f"{place}: expected tests under {key!r}. Keys in this row: {', '.join(row) or 'none'}.")
+    return code_tests.read_tests(row[key], place).text()
 
 
 def _text(row: dict[str, Any], key: str, place: str) -> str:

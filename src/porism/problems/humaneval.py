@@ -1,7 +1,8 @@
-"""HumanEval: 164 Python functions to complete from their docstring, each with tests (Chen et al., 2021, arXiv:2107.03374).
+"""HumanEval: 164 Python functions to complete, each with tests (Chen et al., 2021, arXiv:2107.03374).
 
-The published file, ``HumanEval.jsonl.gz`` (or ``HumanEval.jsonl``), is looked for in ``path``, else in ``$PORISM_DATA``,
-``../shared/data`` and ``data``; with ``path: hub`` it comes from openai/openai_humaneval on the Hugging Face hub.
+The published file, ``HumanEval.jsonl.gz`` (or ``HumanEval.jsonl``), is looked for in ``path``, else in
+``$PORISM_DATA``, ``../shared/data`` and ``data``. With ``path: hub`` it comes from the Hugging Face hub
+(openai/openai_humaneval).
 """
 
 from __future__ import annotations

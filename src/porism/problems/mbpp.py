@@ -1,8 +1,8 @@
 """MBPP: 974 short Python tasks in a sentence each, with three tests (Austin et al., 2021, arXiv:2108.07732).
 
-The published file, ``mbpp.jsonl``, is looked for in ``path``, else in ``$PORISM_DATA``, ``../shared/data`` and ``data``; with
-``path: hub`` its test split comes from google-research-datasets/mbpp on the Hugging Face hub. Splits go by number, as
-published: prompt 1–10, test 11–510, validation 511–600, train 601–974; all of them is ``all``.
+The published file, ``mbpp.jsonl``, is looked for in ``path``, else in ``$PORISM_DATA``, ``../shared/data`` and
+``data``. With ``path: hub`` a split comes from the Hugging Face hub (google-research-datasets/mbpp). Splits go by
+number, as published: prompt 1–10, test 11–510, validation 511–600, train 601–974; all of them, from a file, is ``all``.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def load(split: str = "train", *, path: PathSetting = "") -> Iterator[Problem]:
     """
     numbers = _numbers(split)
     for place, row in rows(find(_data(split), path)):
-        number, text, code, tests = (row.get(key) for key in ("task_id", "text", "code", "test_list"))
-        if not (isinstance(number, int) and isinstance(text, str) and isinstance(code, str) and _are_texts(tests)):
+        number, text, code = (row.get(key) for key in ("task_id", "text", "code"))
+        tests: list[str] = _texts(row.get("test_list"))
+        if not (isinstance(number, int) and isinstance(text, str) and isinstance(code, str) and tests):
             raise DataError(f"{place}: expected task_id, text, code and test_list (a list of texts).")
         if number in numbers:
             setup = _lines(str(row.get("test_setup_code") or ""))
@@ -80,8 +81,9 @@ def _data(split: str) -> Published:
     return Published("MBPP", ("mbpp.jsonl",), source, "google-research-datasets/mbpp", file)
 
 
-def _are_texts(tests: Any) -> bool:
-    return isinstance(tests, Sequence) and bool(tests) and all(isinstance(test, str) for test in tests)
+def _texts(value: Any) -> list[str]:
+    """The texts in a list; none where it holds anything else."""
+    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
 
 
 def _lines(code: str) -> str:
@@ -89,7 +91,7 @@ def _lines(code: str) -> str:
 
 
 def _functions(code: str, tests: Sequence[str]) -> list[str]:
-    """The functions and classes that the tests use and the reference defines: also those that are named as built-ins."""
+    """The functions and classes that the tests use and the reference defines, also with a built-in's name."""
     found = tree(_lines(code))
     nodes = ast.walk(found) if found else ()
     defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}

@@ -4,8 +4,8 @@ Every program runs in namespaces of its own, without network, with a read-only s
 and a filter on system calls. They are forked from one process that stands ready, so that none has to wait for Python
 to start, and nothing of one is there for the next.
 
-:func:`run` runs a whole program; :func:`judge` holds tests against one, in another process. Each result names the tier in
-which it came about.
+:func:`run` runs a whole program; :func:`judge` holds tests against one, in another process. Each result names the tier
+in which it came about.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def shared(tier: str) -> Iterator[Box]:
-    """This process's sandbox of a tier, which is started when it is first needed; as many at once as there are processors.
+    """This process's sandbox of a tier, started when it is first needed; as many programs at once as processors.
 
     A forked child gets one of its own.
 
@@ -220,7 +220,7 @@ def _close_all() -> None:
 
 def _after_fork() -> None:
     """In a forked child: the parent's locks may be held, and its sandboxes are not ours to end."""
-    global _at_work, _lock  # noqa: PLW0603
+    global _at_work, _lock
     _at_work, _lock = threading.Semaphore(_processors()), threading.Lock()
     for box in _boxes.values():
         box.forget()

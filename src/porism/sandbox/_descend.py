@@ -43,7 +43,7 @@ def main() -> None:
     os.setgroups([])
     os.setresgid(int(user), int(user), int(user))
     os.setresuid(int(user), int(user), int(user))
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606  (no shell is wanted)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class Judged:
 
 
 def run(source: str, stdin: str = "", *, limits: Limits | None = None, sandbox: str = AUTO) -> Ran:
-    """Run a program as ``python program.py`` does.
+    r"""Run a program as ``python program.py`` does.
 
     Args:
         source: its text.
@@ -119,21 +119,22 @@ def run(source: str, stdin: str = "", *, limits: Limits | None = None, sandbox: 
         SandboxError: the sandbox itself failed.
 
     >>> run("print(int(input()) + 1)", "41").out
-    '42\\n'
+    '42\n'
     """
     chosen = limits or Limits()
     wanted = {"source": source, "stdin": stdin, "limits": chosen.plain()}
     with shared(described(sandbox)) as box, _ended(box.start(b"program", wanted)) as started:
         report = started.report(_GRACE)
         out, err = (bytes.fromhex(report[name]).decode("utf-8", "backslashreplace") for name in ("out", "err"))
-        limit = report["limit"] or ("memory" if report["code"] and _out_of_memory(err) else "")
+        limit: Limit = report["limit"]
+        if not limit and report["code"] and _out_of_memory(err):
+            limit = "memory"
         return Ran(out, err, report["code"], limit, report["seconds"], box.tier)
 
 
 def _out_of_memory(err: str) -> bool:
     lines = err.rstrip().splitlines()
     return bool(lines) and lines[-1].startswith("MemoryError")
-
 
 
 def judge(
@@ -147,10 +148,10 @@ def judge(
 
     Args:
         source: the program's text.
-        tests: either ``tests``, a list of code, one each, with ``setup`` (code that is run before them), ``helpers`` (code
-            whose names are the tests' own, whatever the program defines), ``functions`` (names that are always the
-            program's) and ``aliases`` (other names for them); or ``calls``, a list of objects with ``args``, ``kwargs``
-            and ``expected``, with ``function``, ``tolerance`` and ``unordered``.
+        tests: either ``tests``, a list of code, one each, with ``setup`` (code that is run before them), ``helpers``
+            (code whose names are the tests' own, whatever the program defines), ``functions`` (names that are always
+            the program's) and ``aliases`` (other names for them); or ``calls``, a list of objects with ``args``,
+            ``kwargs`` and ``expected``, with ``function``, ``tolerance`` and ``unordered``.
         limits: what the program may use; the tests may use twice as much.
         sandbox: the tier.
 
@@ -170,28 +171,30 @@ def judge(
                 tests_run = box.start(b"tests", wanted, (link, theirs))
             with _ended(tests_run):
                 link.close()  # the judge's end is the only one now
-                return _judged(box.tier, tests_run, started, ours, nonce, own["wall"] + _GRACE)
+                seconds = own["wall"] + _GRACE
+                return _judged(box.tier, tests_run, started, (ours, nonce, time.monotonic() + seconds))
 
 
-def _judged(tier: str, tests_run: Started, program: Started, ours: socket.socket, nonce: str, seconds: float) -> Judged:
-    deadline = time.monotonic() + seconds
-    select.select([ours, tests_run.line.end], [], [], seconds)
+def _judged(tier: str, tests_run: Started, program: Started, report: tuple[socket.socket, str, float]) -> Judged:
+    """What the tests' process reports: on a socket of its own, with a nonce, before a deadline."""
+    ours, nonce, deadline = report
+    select.select([ours, tests_run.line.end], [], [], max(0.0, deadline - time.monotonic()))
     try:
         outcome = Line(ours).receive(deadline)
     except Gone:
-        report = tests_run.report(_GRACE)
+        ended = tests_run.report(_GRACE)
         limit = _limit(program)
         if limit:
             return Judged((), tier, failed="the program ended", limit=limit)
-        if report["limit"] == "starved":
+        if ended["limit"] == "starved":
             return Judged((), tier, failed="the tests ran out of time", limit="starved")
-        why = report["limit"] or f"exit code {report['code']}"
+        why = ended["limit"] or f"exit code {ended['code']}"
         return Judged((), tier, failed=f"the tests did not come to their end with what the program gave ({why})")
     if outcome.get("nonce") != nonce:
         raise SandboxError("the tests' process sent a report that is not its own")
     tests = [Outcome(one["status"], one["why"], one["asked"]) for one in outcome["tests"]]
-    ended = "ended" in outcome or any(one.status == "ended" for one in tests)
-    limit = _limit(program) if ended else ""
+    stopped = "ended" in outcome or any(one.status == "ended" for one in tests)
+    limit = _limit(program) if stopped else ""
     failed = outcome.get("failed", "")
     if not limit and any("MemoryError" in why for why in (failed, *(one.why for one in tests))):
         limit = "memory"

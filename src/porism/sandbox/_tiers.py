@@ -134,7 +134,7 @@ def _mounts() -> list[tuple[Path | str, str]]:
         if any(isinstance(source, Path) and path.is_relative_to(source) for source, _ in found):
             continue
         if path.is_symlink() and not stat.S_ISREG(path.stat().st_mode):
-            found.append((os.readlink(path), place))
+            found.append((str(path.readlink()), place))
         elif path.exists():
             found.append((path, place))
     return found

@@ -6,9 +6,18 @@ import ast
 import copy
 from collections.abc import Iterator
 
+from porism.problems._python import tree
+
 __all__ = ["mutants"]
 
-_COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+_COMPARISONS = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
 _ARITHMETIC = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -26,14 +35,15 @@ def mutants(source: str, function: str = "") -> Iterator[tuple[str, str]]:
         source: the program.
         function: what is changed; the whole program if none is named.
     """
-    tree = ast.parse(source)
-    own = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function] or [tree]
+    whole = tree(source)
+    assert whole is not None
+    own = [node for node in whole.body if isinstance(node, ast.FunctionDef) and node.name == function] or [whole]
     inside = {id(node) for one in own for node in ast.walk(one)}
-    for at, node in enumerate(ast.walk(tree)):
+    for at, node in enumerate(ast.walk(whole)):
         if id(node) not in inside:
             continue
         for name in _operators(node):
-            changed = copy.deepcopy(tree)
+            changed = copy.deepcopy(whole)
             _change(name, next(other for n, other in enumerate(ast.walk(changed)) if n == at))
             yield name, ast.unparse(ast.fix_missing_locations(changed))
 

@@ -215,14 +215,14 @@ class _Work:
             first = attempts[0][0]
             failed = next((one.error for one, _ in attempts if one.finish == "error"), "")
             agreed = first.meta.get("agreement")
-            if agreed:
+            if agreed and agreed[0] > 1:
                 meta = {**problems[at].meta, "agreement": agreed, "verified": "agreement"}
                 found[at] = dataclasses.replace(problems[at], answer=first.problem.answer, meta=meta), ""
             elif failed:
                 found[at] = problems[at], f"engine: {failed}"
             else:
-                share = f"more than {self._settings.agreement:g} of {len(attempts)} solutions"
-                found[at] = problems[at], f"unsolved: no answer is stated by {share}"
+                share = f"two, and more than {self._settings.agreement:g}, of {len(attempts)} solutions"
+                found[at] = problems[at], f"unsolved: no answer is stated by at least {share}"
         return found
 
 

@@ -1,8 +1,8 @@
 """An exact calculator: numbers stay fractions, and what is not rational is an error, not a rounded value.
 
-It reads ``+ - * / // % ^ **``, brackets, percent (``15%``), decimals and thousands (``1,250.5``), ``×``, ``÷`` and ``−``, and
-the functions ``abs``, ``ceil``, ``comb``, ``factorial``, ``floor``, ``gcd``, ``lcm``, ``max``, ``min``, ``round`` and ``sqrt``. The text
-is read by a parser of its own: nothing is evaluated as Python.
+It reads ``+ - * / // % ^ **``, brackets, percent (``15%``), decimals and thousands (``1,250.5``), ``×``, ``÷`` and
+``−``, and the functions ``abs``, ``ceil``, ``comb``, ``factorial``, ``floor``, ``gcd``, ``lcm``, ``max``, ``min``,
+``round`` and ``sqrt``. The text is read by a parser of its own: nothing is evaluated as Python.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def _tokens(text: str) -> list[str]:
         match = (_IN_A_CALL if calls and calls[-1] else _TOKEN).match(text, at)
         if match is None:
             raise _Wrong(f"{text[at:].strip()[:12]!r} is not understood")
-        token = match["number"] or match["name"] or match["sign"]
-        if token == "(":
+        sign = match["number"] or match["name"] or match["sign"]
+        if sign == "(":
             calls.append(bool(found) and found[-1] in _FUNCTIONS)
-        elif token == ")" and calls:
+        elif sign == ")" and calls:
             calls.pop()
-        found.append(_ALIKE.get(token, token))
+        found.append(_ALIKE.get(sign, sign))
         at = match.end()
     return found
 
@@ -114,11 +114,11 @@ class _Parser:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
     def _take(self, wanted: str = "") -> str:
-        token = self._next()
-        if not token or (wanted and token != wanted):
-            raise _Wrong(f"expected {wanted or 'a number'!r}, got {token or 'the end'!r}")
+        sign = self._next()
+        if not sign or (wanted and sign != wanted):
+            raise _Wrong(f"expected {wanted or 'a number'!r}, got {sign or 'the end'!r}")
         self._at += 1
-        return token
+        return sign
 
     def _sum(self, least: int) -> Fraction:
         self._deep += 1
@@ -153,21 +153,21 @@ class _Parser:
         return found
 
     def _operand_follows(self) -> bool:
-        """Whether what stands behind the next token begins a number: then ``%`` is the remainder."""
+        """Whether what stands behind the next sign begins a number: then ``%`` is the remainder."""
         after = self._tokens[self._at + 1] if self._at + 1 < len(self._tokens) else ""
         return bool(after) and (after[0].isalnum() or after[0] in ".(")
 
     def _atom(self) -> Fraction:
-        token = self._take()
-        if token == "(":
+        sign = self._take()
+        if sign == "(":
             found = self._sum(1)
             self._take(")")
             return found
-        if token[0].isdigit() or token[0] == ".":
-            return _small(Fraction(token.replace(",", "")))
-        if token in _FUNCTIONS:
-            return _small(self._applied(token))
-        raise _Wrong(f"{token!r} is not understood")
+        if sign[0].isdigit() or sign[0] == ".":
+            return _small(Fraction(sign.replace(",", "")))
+        if sign in _FUNCTIONS:
+            return _small(self._applied(sign))
+        raise _Wrong(f"{sign!r} is not understood")
 
     def _applied(self, name: str) -> Fraction:
         self._take("(")

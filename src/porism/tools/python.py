@@ -28,7 +28,7 @@ Sandbox = Annotated[str, Field(description="where it runs: auto, bubblewrap, gvi
 
 
 def call(text: str, *, sandbox: Sandbox = box.AUTO, cpu_seconds: Seconds = 10, memory_mb: Memory = 1024) -> Answer:
-    """What a program prints, and the value of its last line where that is an expression; then its error, if it has one.
+    r"""What a program prints, and the value of its last line where that is an expression; then its error, if any.
 
     Args:
         text: the program.
@@ -40,7 +40,7 @@ def call(text: str, *, sandbox: Sandbox = box.AUTO, cpu_seconds: Seconds = 10, m
         Refused: the sandbox cannot be had here.
         SandboxError: the sandbox itself failed.
 
-    >>> call("a = 6 * 7\\na").text
+    >>> call("a = 6 * 7\na").text
     '42'
     """
     limits = box.Limits(cpu_seconds=cpu_seconds, wall_seconds=4 * cpu_seconds, memory_mb=memory_mb)

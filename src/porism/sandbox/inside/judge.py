@@ -124,7 +124,7 @@ def _set_up(code: str, space: dict[str, Any], remote: _Remote) -> None:
         _run(code, space)
     except (Failed, Gone):
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (the tests' own code)
         told = f"{type(error).__name__}: {error}"
         raise (Failed("the tests' setup", told) if remote.used else _Broken(told)) from None
 
@@ -141,7 +141,7 @@ def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
         own = set(_names(tests["setup"]))
         wanted = own | {name for text in tests["tests"] for name in _names(text)} | functions
         _run(tests["helpers"], space)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (the tests' own code)
         raise _Broken(f"{type(error).__name__}: {error}") from None
     asked = sorted((wanted - set(space) - set(dir(builtins))) | functions)
     given = remote.ask("get", names=asked)

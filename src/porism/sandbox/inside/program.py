@@ -39,7 +39,7 @@ def run(source: str) -> None:
         code = 1
     try:
         threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  (waits for its threads)
-        atexit._run_exitfuncs()  # type: ignore[attr-defined]  # noqa: SLF001
+        atexit._run_exitfuncs()  # noqa: SLF001
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
     except BaseException:  # noqa: BLE001
@@ -79,7 +79,7 @@ class _Objects:
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
-        self._kept: list[object] = []
+        self._kept: list[Any] = []
 
     def number(self, value: object) -> int:
         """The number of an object, which is kept from now on."""
@@ -88,7 +88,7 @@ class _Objects:
             self._kept.append(value)
         return self._numbers[id(value)]
 
-    def __getitem__(self, number: int) -> object:
+    def __getitem__(self, number: int) -> Any:
         return self._kept[number]
 
 

@@ -25,41 +25,43 @@ _CLONE3 = 435
 _NEW_NAMESPACES = 0x7E020000
 _TERMINAL_INPUT = 0x5412
 
+# fmt: off
 _BOTH = (
-    (425, 426, 427)  # io_uring
-    + (428, 429, 430, 431, 432, 433, 442)  # the newer calls that mount
-    + (438, 440, 443, 447, 448, 450)  # pidfd_getfd, process_madvise, quotactl_fd, memfd_secret, process_mrelease, NUMA
+    425, 426, 427,  # io_uring
+    428, 429, 430, 431, 432, 433, 442,  # the newer calls that mount
+    438, 440, 443, 447, 448, 450,  # pidfd_getfd, process_madvise, quotactl_fd, memfd_secret, process_mrelease, NUMA
 )
 """Numbers that all machines share."""
 
 _X86 = (
-    (41, 42, 43, 49, 50, 288)  # socket, connect, accept, bind, listen, accept4
-    + (101, 310, 311, 312)  # ptrace, process_vm_readv, process_vm_writev, kcmp
-    + (165, 166, 155, 161, 308, 272)  # mount, umount2, pivot_root, chroot, setns, unshare
-    + (321, 298, 323)  # bpf, perf_event_open, userfaultfd
-    + (248, 249, 250)  # keys
-    + (175, 313, 176, 246, 320, 169)  # modules, kexec, reboot
-    + (167, 168, 163, 179, 103)  # swap, acct, quotactl, syslog
-    + (303, 304, 300, 301, 212)  # file handles, fanotify, lookup_dcookie
-    + (237, 256, 279, 238, 172, 173, 154, 135)  # NUMA, input and output ports, modify_ldt, personality
-    + (164, 227, 305, 159, 170, 171, 153)  # clocks, names of the machine, vhangup
-    + (319, 29, 30, 31, 68, 69, 70, 71, 64, 65, 66, 240)  # memfd_create, System V objects, mq_open
-    + (180, 134, 156, 136, 139, 278)  # what is obsolete, vmsplice
+    41, 42, 43, 49, 50, 288,  # socket, connect, accept, bind, listen, accept4
+    101, 310, 311, 312,  # ptrace, process_vm_readv, process_vm_writev, kcmp
+    165, 166, 155, 161, 308, 272,  # mount, umount2, pivot_root, chroot, setns, unshare
+    321, 298, 323,  # bpf, perf_event_open, userfaultfd
+    248, 249, 250,  # keys
+    175, 313, 176, 246, 320, 169,  # modules, kexec, reboot
+    167, 168, 163, 179, 103,  # swap, acct, quotactl, syslog
+    303, 304, 300, 301, 212,  # file handles, fanotify, lookup_dcookie
+    237, 256, 279, 238, 172, 173, 154, 135,  # NUMA, input and output ports, modify_ldt, personality
+    164, 227, 305, 159, 170, 171, 153,  # clocks, names of the machine, vhangup
+    319, 29, 30, 31, 68, 69, 70, 71, 64, 65, 66, 240,  # memfd_create, System V objects, mq_open
+    180, 134, 156, 136, 139, 278,  # what is obsolete, vmsplice
 )
 _ARM = (
-    (198, 200, 201, 202, 203, 242)
-    + (117, 270, 271, 272)
-    + (40, 39, 41, 51, 268, 97)
-    + (280, 241, 282)
-    + (217, 218, 219)
-    + (105, 273, 106, 104, 294, 142)
-    + (224, 225, 89, 60, 116)
-    + (264, 265, 262, 263, 18)
-    + (235, 238, 239, 237, 92)
-    + (170, 112, 266, 171, 161, 162, 58)
-    + (279, 194, 195, 196, 186, 187, 188, 189, 190, 191, 192, 193, 180)
-    + (42, 75)
+    198, 200, 201, 202, 203, 242,
+    117, 270, 271, 272,
+    40, 39, 41, 51, 268, 97,
+    280, 241, 282,
+    217, 218, 219,
+    105, 273, 106, 104, 294, 142,
+    224, 225, 89, 60, 116,
+    264, 265, 262, 263, 18,
+    235, 238, 239, 237, 92,
+    170, 112, 266, 171, 161, 162, 58,
+    279, 194, 195, 196, 186, 187, 188, 189, 190, 191, 192, 193, 180,
+    42, 75,
 )
+# fmt: on
 _MACHINES = {
     "x86_64": (0xC000003E, 56, 16, _X86),
     "aarch64": (0xC00000B7, 220, 29, _ARM),

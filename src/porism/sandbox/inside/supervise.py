@@ -53,7 +53,7 @@ def _run(
     outputs = [os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)] if "stdin" in wanted else []
     child = os.fork()
     if child == 0:
-        _become(cage, wanted, control, processes, outputs, run)
+        _become(cage, wanted, (control, processes), outputs, run)
     for _, write in outputs:
         os.close(write)
     for end in ends:
@@ -68,22 +68,20 @@ def _run(
 
 
 def _become(
-    cage: Cage,
-    wanted: dict[str, Any],
-    control: socket.socket,
-    processes: int,
-    outputs: list[tuple[int, int]],
-    run: Run,
+    cage: Cage, wanted: dict[str, Any], kept: tuple[socket.socket, int], outputs: list[tuple[int, int]], run: Run
 ) -> NoReturn:
     """Be the program's process: standard streams, walls, then ``run``. Nothing returns from here."""
     code = 1
     try:
         os.setsid()
-        control.close()
-        if processes >= 0:
-            os.close(processes)
+        kept[0].close()  # which are the watcher's
+        if kept[1] >= 0:
+            os.close(kept[1])
         source = _file_of(wanted["stdin"]) if outputs else os.open(os.devnull, os.O_RDONLY)
-        targets = [write for _, write in outputs] or [os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)]
+        targets = [write for _, write in outputs] or [
+            os.open(os.devnull, os.O_WRONLY),
+            os.open(os.devnull, os.O_WRONLY),
+        ]
         for number, descriptor in enumerate((source, *targets)):
             os.dup2(descriptor, number)
         for descriptor in (source, *targets, *(read for read, _ in outputs)):

@@ -126,7 +126,7 @@ class Watch:
 
     def _used(self) -> _Used:
         count = pages = ticks = 0
-        for name in os.listdir(self._processes):
+        for name in os.listdir(self._processes):  # noqa: PTH208  (a descriptor: no path leads there)
             if name.isdigit() and name != "1":
                 fields = self._fields(f"{name}/stat")
                 if len(fields) > 21:

@@ -1,13 +1,14 @@
 """Plain values as JSON, and frames of it over a socket.
 
 A value is sent as what it is made of, never as an object: None, bool, int, float, complex, str, bytes, list, tuple,
-dict, set, frozenset, range, deque, Fraction and Decimal. An object of a class that inherits from one of them is sent as
-that one, so that no method of the sender's decides anything on the other side. Everything else is refused, or stands as
-a handle where the two sides have agreed on that.
+dict, set, frozenset, range, deque, Fraction and Decimal, and the built-in classes themselves. An object of a class that
+inherits from one of them is sent as that one, so that no method of the sender's decides anything on the other side.
+Everything else is refused, or stands as a handle where the two sides have agreed on that.
 """
 
 from __future__ import annotations
 
+import builtins
 import collections
 import decimal
 import fractions
@@ -25,6 +26,7 @@ MOST = 8 << 20
 """Bytes in the longest frame."""
 _HEAD = struct.Struct("!I")
 _SMALL = 1 << 53
+_BUILTIN = {name: value for name, value in vars(builtins).items() if type(value) is type}
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError, ArithmeticError)
 
 
@@ -101,6 +103,8 @@ def _scalar(value: Any, kind: type) -> Any:
         return ["n", hex(value.numerator), hex(value.denominator)]
     if kind is decimal.Decimal:
         return ["m", str(value)]
+    if isinstance(value, type) and _BUILTIN.get(value.__name__) is value:
+        return ["k", value.__name__]
     return None
 
 
@@ -126,26 +130,13 @@ def _decoded(data: Any, handle: Callable[[int], object] | None) -> Any:
     if not isinstance(data, list):
         raise TypeError(type(data).__name__)
     tag, *parts = data
-    match tag:
-        case "d":
-            return {_decoded(key, handle): _decoded(item, handle) for key, item in parts}
-        case "i":
-            return int(parts[0], 16)
-        case "f":
-            return float(parts[0])
-        case "c":
-            return complex(float(parts[0]), float(parts[1]))
-        case "b":
-            return bytes.fromhex(parts[0])
-        case "r":
-            return range(*(int(part, 16) for part in parts))
-        case "n":
-            return fractions.Fraction(int(parts[0], 16), int(parts[1], 16))
-        case "m":
-            return decimal.Decimal(parts[0])
-        case "h" if handle is not None:
-            return handle(int(parts[0]))
-    return _SEQUENCES[tag](_decoded(part, handle) for part in parts)
+    if tag in _SEQUENCES:
+        return _SEQUENCES[tag](_decoded(part, handle) for part in parts)
+    if tag == "d":
+        return {_decoded(key, handle): _decoded(item, handle) for key, item in parts}
+    if tag == "h" and handle is not None:
+        return handle(int(parts[0]))
+    return _SCALARS[tag](*parts)
 
 
 _SEQUENCES: dict[str, Callable[[Any], Any]] = {
@@ -154,6 +145,16 @@ _SEQUENCES: dict[str, Callable[[Any], Any]] = {
     "s": set,
     "z": frozenset,
     "q": collections.deque,
+}
+_SCALARS: dict[str, Callable[..., Any]] = {
+    "i": lambda text: int(text, 16),
+    "f": float,
+    "c": lambda real, imaginary: complex(float(real), float(imaginary)),
+    "b": bytes.fromhex,
+    "r": lambda *parts: range(*(int(part, 16) for part in parts)),
+    "n": lambda *parts: fractions.Fraction(*(int(part, 16) for part in parts)),
+    "m": decimal.Decimal,
+    "k": _BUILTIN.__getitem__,
 }
 
 
@@ -257,7 +258,7 @@ class Caller:
             raise Broken("the program wrote to its channel what is no reply")
         error, refused = reply.get("error"), reply.get("refused")
         if error is not None:
-            kind, message = (error if isinstance(error, list) and len(error) == 2 else ("Exception", ""))
+            kind, message = error if isinstance(error, list) and len(error) == 2 else ("Exception", "")
             raise Failed(str(kind)[:80], str(message)[:500])
         if refused is not None:
             raise Unsendable(str(refused)[:200])
