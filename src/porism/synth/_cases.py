@@ -13,7 +13,7 @@ from porism import sandbox as box
 from porism.engines import Engine, Request, Sampling
 from porism.errors import DataError
 from porism.graders._program import program
-from porism.problems._tests import Call, Run, Tests, parse
+from porism.problems._tests import Call, CodeTests, Run, parse
 from porism.records import Attempt, Message, Problem, content_id
 from porism.synth import _mutation
 from porism.synth._blocks import filled
@@ -64,7 +64,7 @@ class _Form(NamedTuple):
 
     function: str
     """Empty for a whole program."""
-    tests: Tests
+    tests: CodeTests
     """For reading programs in texts: the tests that there are, or an empty one."""
 
 
@@ -236,7 +236,7 @@ def _form(problem: Problem) -> _Form:
         function = str(problem.meta.get("function", ""))
         start = str(problem.meta.get("start", ""))
         empty = [Call(expected=None)] if function else [Run(output="")]
-        tests = Tests(tests=empty, function=function, start=start)  # type: ignore[arg-type]  # one of the lists
+        tests = CodeTests(tests=empty, function=function, start=start)  # type: ignore[arg-type]  # one of the lists
     return _Form(tests.function if tests.kind != "runs" else "", tests)
 
 
@@ -293,13 +293,13 @@ def _stable(found: Sequence[Sequence[Any]], again: Sequence[Sequence[Any]]) -> l
     ]
 
 
-def _tests(form: _Form, given: Sequence[Any], expected: Sequence[Any], rule: Rule) -> Tests:
+def _tests(form: _Form, given: Sequence[Any], expected: Sequence[Any], rule: Rule) -> CodeTests:
     """The tests as a problem's reference answer."""
     if not form.function:
         runs = [Run(input=one, output=wanted) for one, wanted in zip(given, expected, strict=True)]
-        return Tests(tests=runs, cpu_seconds=rule.cpu_seconds)
+        return CodeTests(tests=runs, cpu_seconds=rule.cpu_seconds)
     calls = [Call(args=one, expected=wanted) for one, wanted in zip(given, expected, strict=True)]
-    return Tests(
+    return CodeTests(
         tests=calls,
         function=form.function,
         start=form.tests.start,
