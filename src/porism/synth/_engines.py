@@ -21,13 +21,14 @@ __all__ = ["AskSettings", "Engines", "count_dropped", "model_hash", "other_optio
 class AskSettings(recipe.Settings):
     """Settings of every part that asks a model about concepts or problems."""
 
-    not_in_key: ClassVar[frozenset[str]] = frozenset({"max_failed", "cache"})
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"max_failed", "allow_empty", "cache"})
 
     model: Annotated[str, Field(description="who is asked: an alias, a folder, or a training stage")] = "smollm2-135m"
     engine: Annotated[str, Field(description="who runs it")] = "local"
     seed: Annotated[recipe.Seed, Field(description="of the sampling")] = 0
     at_once: Annotated[int, Field(description="records in one unit of work", ge=1)] = 64
     max_failed: Annotated[float, Field(description="stop if the engine failed on a larger share", ge=0, le=1)] = 0.05
+    allow_empty: Annotated[bool, Field(description="keeping nothing is no error")] = False
     cache: Annotated[
         bool | None, Field(description="keep replies and use those kept before; left out: for local and vllm")
     ] = None
@@ -97,13 +98,13 @@ class Engines:
         return kept(staged, options, known, wanted=self._settings.cache)
 
 
-def count_dropped(out: store.Output, label: str, max_failed: float) -> None:
+def count_dropped(out: store.Output, label: str, settings: AskSettings) -> None:
     """Count what was dropped by its reasons.
 
     Args:
         out: of the stage, its records written.
         label: what the stage is called.
-        max_failed: the share on which the engine may fail.
+        settings: of the stage.
 
     Raises:
         DataError: the engine failed on a larger share, or nothing was kept. What was made stays.
@@ -117,11 +118,11 @@ def count_dropped(out: store.Output, label: str, max_failed: float) -> None:
             failure = failure or (reason if reason.startswith("engine:") else "")
     out.counts.update({f"dropped: {reason}": count for reason, count in reasons.items()})
     total = out.counts["records"] + sum(reasons.values())
-    if reasons["engine"] > max_failed * total:
+    if reasons["engine"] > settings.max_failed * total:
         raise DataError(
-            f"{label}: the engine failed on {reasons['engine']} of {total}, more than max_failed={max_failed} allows. "
-            f"The first: {failure.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask again."
+            f"{label}: the engine failed on {reasons['engine']} of {total}, more than max_failed={settings.max_failed} "
+            f"allows. The first: {failure.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask again."
         )
-    if not out.counts["records"]:
+    if not out.counts["records"] and not settings.allow_empty:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         raise DataError(f"{label} kept none of {total} ({told or 'no input'}). See {out.dropped} for the reasons.")

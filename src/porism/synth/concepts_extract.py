@@ -74,7 +74,7 @@ def run(settings: Settings, out: store.Output) -> None:
                     yield store.Placed(at, _record(problem, *found, settings))
 
         out.process(units, work, title=f"synth concepts-extract: {len(problems)} problems", unit="problems")
-    count_dropped(out, "synth concepts-extract", settings.max_failed)
+    count_dropped(out, "synth concepts-extract", settings)
 
 
 def schema(count: int, longest: int, levels: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def run(settings: Settings, out: store.Output) -> None:
     with Engines(settings, out) as engines:
         work = _Work(settings, engines)
         out.process(units, work.unit, title=f"synth concepts-generate: {len(places)} problems", unit="problems")
-    count_dropped(out, "synth concepts-generate", settings.max_failed)
+    count_dropped(out, "synth concepts-generate", settings)
 
 
 class _Work:

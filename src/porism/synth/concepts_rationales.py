@@ -81,8 +81,9 @@ def run(settings: Settings, out: store.Output) -> None:
                 yield from _placed(2 * at, case, rationales, error)
 
         out.process(units, work, title=f"synth concepts-rationales: {len(cases)} problems", unit="problems")
-    count_dropped(out, "synth concepts-rationales", settings.max_failed)
-    out.figures |= _figures(out)
+    count_dropped(out, "synth concepts-rationales", settings)
+    if out.counts["records"]:
+        out.figures |= _figures(out)
 
 
 def _placed(at: int, case: Case, rationales: Sequence[Rationale], error: str) -> Iterator[store.Placed]:

@@ -130,7 +130,7 @@ def run(settings: Settings, out: store.Output) -> None:
                 yield store.Placed(at, problem, reason)
 
         out.process(units, work, title=f"synth testcases: {len(problems)} problems", unit="problems")
-    count_dropped(out, "synth testcases", settings.max_failed)
+    count_dropped(out, "synth testcases", settings)
     out.figures |= _figures(out)
 
 

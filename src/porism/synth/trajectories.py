@@ -82,7 +82,7 @@ def run(settings: Settings, out: store.Output) -> None:
                     yield store.Placed(at * settings.samples + number, noted, reason)
 
         out.process(units, work, title=f"synth trajectories: {len(problems)} problems", unit="problems")
-    count_dropped(out, "synth trajectories", settings.max_failed)
+    count_dropped(out, "synth trajectories", settings)
     out.figures["pass_rates"] = _rates(out)
 
 
