@@ -440,9 +440,10 @@ def _named_files(stage: Stage) -> list[Path]:
     places = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values if len(value) < 1024]
     found = []
     for place in (place.expanduser() for place in places):
-        file = place / "records.jsonl" if place.is_dir() else place
-        if file.suffix and file.is_file():
-            found.append(file)
+        with contextlib.suppress(OSError):  # a text that is longer than a file's name can be
+            file = place / "records.jsonl" if place.is_dir() else place
+            if file.suffix and file.is_file():
+                found.append(file)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What inputs from types and examples are worth on HumanEval: how many mutants they kill of those that its tests kill."""
+"""Inputs from types and examples, on HumanEval: how many mutants they kill of those that its own tests kill."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import pytest
 
-from porism import sandbox as box
 from porism.engines.scripted import Scripted
 from porism.graders import grade_all
 from porism.graders._program import program
@@ -68,7 +67,9 @@ def measured(problems: list[Problem]) -> Kills:
             with_ours = limited(tested) if not reason else bare(problem)
             ours.append(Attempt(problem=with_ours, strategy="", messages=[], text=block))
     before = [not verdict.correct for verdict in grade_all(original)]
-    after = [not verdict.correct and one.problem.answer != "" for one, verdict in zip(ours, grade_all(ours), strict=True)]
+    after = [
+        not verdict.correct and one.problem.answer != "" for one, verdict in zip(ours, grade_all(ours), strict=True)
+    ]
     return Kills(
         len(problems),
         sum(not reason for _, reason in made),
@@ -79,10 +80,10 @@ def measured(problems: list[Problem]) -> Kills:
 
 
 @pytest.mark.slow
-def test_typed_inputs_kill_what_the_original_tests_kill(data: Path) -> None:
-    if box.described(box.AUTO) == box.UNSAFE:
-        pytest.skip("no sandbox here")
+def test_typed_inputs_kill_what_the_original_tests_kill(data: Path, tier: str) -> None:
+    """Of one in 16 problems here; ``PORISM_HUMANEVAL_EVERY=1`` takes all."""
+    del tier
     every = int(os.environ.get("PORISM_HUMANEVAL_EVERY", "16"))
     found = measured(list(humaneval.load("test", path=str(data)))[::every])
-    print(found, found.by_both / found.by_the_original)
+    print(found, f"{found.by_both / found.by_the_original:.1%}")
     assert found.by_both >= 0.8 * found.by_the_original

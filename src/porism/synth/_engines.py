@@ -121,7 +121,8 @@ def count_dropped(out: store.Output, label: str, settings: AskSettings) -> None:
     if reasons["engine"] > settings.max_failed * total:
         raise DataError(
             f"{label}: the engine failed on {reasons['engine']} of {total}, more than max_failed={settings.max_failed} "
-            f"allows. The first: {failure.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask again."
+            f"allows. The first: {failure.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask "
+            "again."
         )
     if not out.counts["records"] and not settings.allow_empty:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

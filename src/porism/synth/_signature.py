@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ _LONGEST = 4_000
 """Characters of one call."""
 _MOST = 50
 """Calls that are read in one text."""
+_MOST_LOOKED_AT = 200
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -66,7 +68,7 @@ def examples(text: str, function: str) -> list[list[Any]]:
 
 def _calls(text: str, function: str) -> Iterator[str]:
     """Every ``function(…)`` with balanced brackets; what stands in quotes counts as no bracket."""
-    for match in re.finditer(rf"\b{re.escape(function)}\(", text):
+    for match in itertools.islice(re.finditer(rf"\b{re.escape(function)}\(", text), _MOST_LOOKED_AT):
         depth, quote, at = 1, "", match.end()
         while at < min(len(text), match.end() + _LONGEST) and depth:
             sign = text[at]

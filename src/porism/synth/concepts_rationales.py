@@ -62,9 +62,8 @@ def run(settings: Settings, out: store.Output) -> None:
     ]
     with Engines(settings, out) as engines:
         writer = engines.own
-        explains = (
-            engines.other(settings.engine, settings.posterior, settings, "posterior_") if settings.posterior else writer
-        )
+        apart = settings.posterior not in ("", settings.model)
+        explains = engines.other(settings.engine, settings.posterior, settings, "posterior_") if apart else writer
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [cases[at] for at in places]

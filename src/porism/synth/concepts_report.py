@@ -1,4 +1,4 @@
-"""A page on stages that work with concepts: problems, rationales, verdicts, what was dropped and why, likelihood by round.
+"""A page on concepts and what became of them: problems, rationales, verdicts, what was dropped, likelihood by round.
 
 It reads the stages' records, what they dropped and their manifests, and writes ``report.html`` and the figures as
 ``report.json``. Texts of models are escaped.
