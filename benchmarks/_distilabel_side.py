@@ -1,8 +1,8 @@
-"""The distilabel side of ``magpie.py``: runs in distilabel's own environment, holds the model, answers a line with a line.
+"""The distilabel side of ``magpie.py``: runs in its own environment, holds the model, answers a line with a line.
 
-Start-up is over when the first line is written. Each line read is ``{"rows": …, "batch": …}``: so many instructions, and
-at how many prompts at a time the pipeline generates; 1 is what distilabel does. The answer has the seconds, the texts,
-and how many tokens they have.
+Start-up is over when the first line is written. Each line read is ``{"rows": …, "batch": …}``: so many instructions,
+and at how many prompts at a time the pipeline generates; 1 is what distilabel does. The answer has the seconds, the
+texts, and how many tokens they have.
 """
 
 import json

@@ -7,7 +7,7 @@ Both sides write instructions from the same pre-query text (that of the domain a
 vocabulary, at most 128 tokens each, and end at the model's end token. distilabel runs its own task ``MagpieGenerator``
 with ``TransformersLLM``, in the faster of float32 and bfloat16, which generates one prompt at a time; as a second peer
 its pipeline is told a batch size, for which distilabel has no setting. Porism drafts and sanitises. Loading is left out
-on all sides. They take turns.
+on all sides. They take turns; the side that takes one prompt at a time gets a quarter of the instructions each round.
 
 ``--report FOLDER …`` adds the figures of finished ``synth report`` stages to the result that stands.
 """
@@ -66,7 +66,7 @@ def porism_side(dtype: str, tokens: int) -> Side:
         began = time.perf_counter()
         drafts = writer.write([Turn(DOMAIN.conversation, TEMPERATURE, next(seeds)) for _ in range(rows)])
         for draft in drafts:
-            clean(draft.text, whole=draft.finish == "stop", system=DOMAIN.system, domain=DOMAIN, rules=Rules())
+            clean(draft.text, whole=draft.finish == "stop", domain=DOMAIN, rules=Rules())
         seconds = time.perf_counter() - began
         return Made(seconds, rows, sum(draft.tokens for draft in drafts), [draft.text for draft in drafts])
 
@@ -75,7 +75,7 @@ def porism_side(dtype: str, tokens: int) -> Side:
 
 @contextlib.contextmanager
 def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[int, int], Made]]:
-    """distilabel in its own process and environment: so many instructions, so many prompts at a time."""
+    """A process of distilabel, in its own environment: so many instructions, so many prompts at a time."""
     text = template_of("local", MODEL).pre_query(DOMAIN.conversation).text
     settings = {"model": str(locate(MODEL)), "dtype": dtype, "tokens": tokens, "pre_query": text, "threads": THREADS}
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -116,11 +116,11 @@ def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[
         child.wait()
 
 
-def rounds_of(sides: dict[str, Side], rows: int, rounds: int) -> dict[str, list[Made]]:
-    """What each side makes, in turns."""
+def rounds_of(sides: dict[str, tuple[Side, int]], rounds: int) -> dict[str, list[Made]]:
+    """What each side makes, in turns, so many instructions a round."""
     found: dict[str, list[Made]] = {name: [] for name in sides}
     for number in range(rounds):
-        for name, side in sides.items():
+        for name, (side, rows) in sides.items():
             made = side(rows)
             found[name].append(made)
             console.notice(f"round {number + 1}: {name} {60 * made.instructions / made.seconds:.1f} instructions/min")
@@ -151,8 +151,9 @@ def measure(python: str | None, rows: int, tokens: int, rounds: int) -> dict[str
     prepare(THREADS)
     load_before = os.getloadavg()[0]
     dtype = choose_dtype("auto") if rounds > 1 else "float32"
-    sides: dict[str, Side] = {"porism": porism_side(dtype, tokens)}
-    sides["porism"](2)
+    ours = porism_side(dtype, tokens)
+    ours(2)
+    sides: dict[str, tuple[Side, int]] = {"porism": (ours, rows)}
     result: dict[str, Any] = {"target": TARGET}
     with contextlib.ExitStack() as stack:
         if python:
@@ -170,15 +171,15 @@ def measure(python: str | None, rows: int, tokens: int, rounds: int) -> dict[str
             together = alone
             if best["batches"] != best["one at a time"]:
                 together = stack.enter_context(distilabel_side(python, best["batches"], tokens))
-            sides["distilabel"] = lambda count: alone(count, 1)
-            sides["distilabel, its pipeline in batches"] = lambda count: together(count, count)
+            sides["distilabel"] = lambda count: alone(count, 1), max(2, rows // 4)
+            sides["distilabel, its pipeline in batches"] = lambda count: together(count, count), rows
             result["distilabel_sweep"] = {"instructions_per_minute": swept, "chosen": best}
-        found = rounds_of(sides, rows, rounds)
+        found = rounds_of(sides, rounds)
     result["sides"] = {name: figures(made) for name, made in found.items()}
-    ours = result["sides"]["porism"]["instructions_per_minute"]
+    rate = result["sides"]["porism"]["instructions_per_minute"]
     for name, label in (("distilabel", ""), ("distilabel, its pipeline in batches", "_batched")):
         if name in result["sides"]:
-            result[f"ratio_distilabel{label}"] = round(ours / result["sides"][name]["instructions_per_minute"], 2)
+            result[f"ratio_distilabel{label}"] = round(rate / result["sides"][name]["instructions_per_minute"], 2)
     return {**result, "dtype": dtype, "rows": rows, "tokens": tokens, "load_before": round(load_before, 2)}
 
 
@@ -207,7 +208,8 @@ def main() -> None:
     rows, tokens, rounds = (4, 8, 1) if arguments.small else (arguments.rows, 128, 3)
     result = measure(arguments.distilabel, rows, tokens, rounds)
     if arguments.distilabel:
-        asked = "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('distilabel', 'transformers', 'torch')), sep=';')"
+        names = ("distilabel", "transformers", "torch")
+        asked = f"import importlib.metadata as m; print(*(f'{{n}} {{m.version(n)}}' for n in {names!r}), sep=';')"
         told = subprocess.run([arguments.distilabel, "-c", asked], capture_output=True, text=True, check=True).stdout
         parts = [each.split() for each in told.strip().split(";")]
         result["versions"] = {

@@ -3,14 +3,14 @@
 python benchmarks/sampling.py --vllm PYTHON    # → results/sampling.json; PYTHON: an environment that has vllm
 python benchmarks/sampling.py --small          # a few tokens, to standard output: does it still work?
 
-Three workloads: 64 GSM-Symbolic prompts × 8 samples × 128 new tokens, 256 prompts × 1 × 32, and one prompt alone. Every
-side gets the same token ids, draws at temperature 1 from the whole vocabulary, and makes exactly so many tokens a sample
-(no end token). Each side runs in its best setting: ``generate`` is swept over dtype and batch size, vLLM over dtype, on
-a part of the work first; bfloat16 only where the processor multiplies it natively, since it is emulated elsewhere (29
-against 77 tokens/s with ``generate``). vLLM is bound to all cores: by itself it leaves one idle, and of two that costs
-it nearly half (59 against 105 tokens/s). Then the sides take turns, each round on another part of the prompts that
-fills a batch: 256 rows for Porism and vLLM, as many as were best for ``generate``, which takes minutes for one of them.
-The tokens of a greedy run in float32 are compared too.
+Three workloads: 64 GSM-Symbolic prompts × 8 samples × 128 new tokens, 256 prompts × 1 × 32, and one prompt alone. All
+sides get the same token ids, draw at temperature 1 from the whole vocabulary, and make exactly so many tokens a sample
+(no end token). Each side runs in its best setting: ``generate`` and vLLM are swept over dtype and batch size on a part
+of the work first; bfloat16 only where the processor multiplies it natively, since it is emulated elsewhere (29 against
+77 tokens/s with ``generate``). vLLM is bound to all cores: by itself it leaves one idle, and of two that costs nearly
+half (59 against 105 tokens/s). Then the sides take turns, each round on another part of the prompts that fills a batch:
+256 rows for Porism, as many as were best for the others, which take minutes for one of them. The tokens of a greedy run
+in float32 are compared too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TARGETS = {"ratio_generate": 4, "ratio_vllm_cpu": 2}
 SAME = 0.98
 """Least share of greedy tokens in common with ``generate``; what is left are near-ties of float32."""
 ROWS = 256
-"""Rows of a batch: the engine's own default, and vLLM's for a processor."""
+"""Rows of a batch: the engine's own default."""
 THREADS = len(os.sched_getaffinity(0))
 
 
@@ -300,16 +300,15 @@ def measure(python: str | None, count: int, tokens: int, *, small: bool) -> dict
     for side in (ours, generate_side(models["float32"], 4)):
         rate(side, Work(drawn[:2], 1, 4))
     rounds = 1 if small else 3
-    swept = sweep(models, main_work, [4] if small else [64, 128, 256])
+    swept = sweep(models, main_work, [4] if small else [64, 128])
     best = max(swept.values(), key=lambda found: found["tokens_per_second"])
     console.notice(f"generate: {swept}")
     sides = {"porism": (ours, ROWS), "generate": (generate_side(models[best["dtype"]], best["rows"]), best["rows"])}
     result: dict[str, Any] = {"generate_sweep": swept}
     with contextlib.ExitStack() as stack:
         if python:
-            result["vllm_sweep"], vllm = best_vllm(stack, python, dtypes, main_work)
+            result["vllm_sweep"], sides["vllm"] = best_vllm(stack, python, dtypes, main_work)
             console.notice(f"vLLM: {result['vllm_sweep']}")
-            sides["vllm"] = (vllm, ROWS)
         result["tokens_per_second"] = {
             (name := f"{count} prompts × {counts[1]} × {tokens}"): turns(sides, main_work, rounds),
             f"{4 * count} prompts × 1 × {wide.tokens}": turns(sides, wide, rounds),
@@ -335,23 +334,27 @@ def measure(python: str | None, count: int, tokens: int, *, small: bool) -> dict
 
 def best_vllm(
     stack: contextlib.ExitStack, python: str, dtypes: Sequence[str], work: Work
-) -> tuple[dict[str, Any], Side]:
-    """Start vLLM in each dtype on all cores, try each on a part of the work, and keep the fastest."""
+) -> tuple[dict[str, Any], tuple[Side, int]]:
+    """Start vLLM in each dtype, try it with batches of two sizes on a part of the work, and keep the fastest.
+
+    Returns:
+        Tokens a second of each, and the side with the number of its rows.
+    """
     swept: dict[str, dict[str, Any]] = {}
-    found: dict[str, Side] = {}
-    few = replace(work.part(1, 4), tokens=min(work.tokens, 32))
+    sides: dict[str, Side] = {}
     for dtype in dtypes:
-        held = contextlib.ExitStack()
-        side, started = held.enter_context(vllm_side(python, dtype))
-        rate(side, replace(few, tokens=4))
-        swept[dtype] = {"tokens_per_second": round(rate(side, few), 1), "seconds_to_start": round(started, 1)}
-        best = max(swept, key=lambda name: float(swept[name]["tokens_per_second"]))
-        if best == dtype:
-            found = {dtype: side}
-            stack.enter_context(held)
-        else:
-            held.close()
-    return swept, next(iter(found.values()))
+        sides[dtype], started = stack.enter_context(vllm_side(python, dtype))
+        rate(sides[dtype], replace(work.part(0, 4), tokens=min(work.tokens, 4)))
+        for rows in (ROWS // 2, ROWS):
+            few = replace(work, prompts=work.prompts[: max(1, rows // work.n)], tokens=min(work.tokens, 16))
+            swept[f"{dtype}, {rows} rows"] = {
+                "dtype": dtype,
+                "rows": rows,
+                "tokens_per_second": round(rate(sides[dtype], few), 1),
+                "seconds_to_start": round(started, 1),
+            }
+    best = max(swept.values(), key=lambda found: found["tokens_per_second"])
+    return swept, (sides[best["dtype"]], best["rows"])
 
 
 def main() -> None:

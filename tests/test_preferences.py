@@ -45,14 +45,16 @@ def test_a_wrong_one_is_never_chosen_and_a_right_one_never_rejected_against_a_wr
             found, why = choose(candidates, most=most, balance=balance)
             assert bool(found) != bool(why)
             used = [at for one in found for at in (one.chosen, one.rejected)]
-            assert len(used) == len(set(used)) and "x" not in {marks[at] for at in used}
+            assert len(used) == len(set(used))
+            assert "x" not in {marks[at] for at in used}
             for one in found:
                 assert marks[one.chosen] != "-"
                 if one.by == "correctness":
                     assert (marks[one.chosen], marks[one.rejected]) == ("+", "-")
                     assert candidates[one.chosen].answer != candidates[one.rejected].answer
                 else:
-                    assert one.margin > 0 and "-" not in marks
+                    assert one.margin > 0
+                    assert "-" not in marks
             assert (found, why) == choose(candidates, most=most, balance=balance), "the same again"
 
 

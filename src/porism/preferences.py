@@ -121,9 +121,7 @@ def _by_correctness(
     return found
 
 
-def _by_reward(
-    candidates: Sequence[Candidate], places: list[int], margin: float, why: str
-) -> tuple[list[Choice], str]:
+def _by_reward(candidates: Sequence[Candidate], places: list[int], margin: float, why: str) -> tuple[list[Choice], str]:
     """The highest reward against the lowest."""
     scored = [at for at in places if _reward(candidates[at]) is not None]
     if len(scored) < 2:

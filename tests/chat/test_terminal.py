@@ -62,10 +62,10 @@ class Person:
 
     def end_by(self, ask: Callable[[], None]) -> int:
         """Ask it to end until it does: a signal that comes just before Python waits for a key is seen at the next."""
-        for _ in range(20):
+        for _ in range(4):
             ask()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return self.process.wait(3)
+                return self.process.wait(30)  # long enough that none is asked while it ends
         raise AssertionError("it does not end")
 
     def say(self, text: str, until: str = ANSWERED) -> str:

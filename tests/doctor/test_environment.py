@@ -66,11 +66,12 @@ def test_a_missing_extra_has_its_install_line(monkeypatch: pytest.MonkeyPatch) -
 def test_little_disk_and_a_busy_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import os
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**10, 10**10 - 10**9, 10**9))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    for module in (machine, _environment):
+        monkeypatch.setattr(module, "processors", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(machine, "_idle", lambda most: 3)
     monkeypatch.setenv("PORISM_HOME", str(tmp_path / "not" / "there"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -164,7 +164,9 @@ def test_what_cannot_be_answered_is_said_at_once(tiny_model: Path) -> None:
     assert [sample.finish for sample in broken.samples] == ["error"] * 2
     assert "cannot be tokenised" in broken.samples[0].error
     assert fine.samples[0].finish != "error"
-    unknown, fine = engine.generate([Request(ids=[5, 9000, 7]), Request(ids=[5, 7])])
+    unknown, fine = engine.generate(
+        [Request(ids=ids, sampling=Sampling(max_tokens=4)) for ids in ([5, 9000, 7], [5, 7])]
+    )
     assert "the token id 9000, and the model's go from 0 to" in unknown.samples[0].error
     assert fine.samples[0].finish != "error"
     with pytest.raises(RecipeError, match="logit_bias: expected token ids from 0 to .* got -1"):

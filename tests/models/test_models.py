@@ -108,8 +108,18 @@ def test_dtype_and_threads() -> None:
     assert machine.choose_threads(3) == 3
 
 
-def test_threads_leave_busy_processors_alone(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("said", "chosen"), [("1", 1), ("1,2", 1), ("999", machine.processors())])
+def test_threads_are_those_that_the_environment_says(monkeypatch: pytest.MonkeyPatch, said: str, chosen: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr(machine, "_idle_ticks", lambda: pytest.fail("nothing has to be measured"))
+    assert machine.choose_threads() == chosen
+
+
+def test_threads_leave_busy_processors_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With as many busy programs as processors one thread is chosen, and said to be."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     there = len(os.sched_getaffinity(0))
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(there)]
     try:

@@ -1,7 +1,7 @@
 """Chat templates as their models publish them, without what concerns tools, each with the place it was read at.
 
-``llama.cpp`` means a file in ``models/templates`` of ggml-org/llama.cpp (or its ``tests/test-chat-template.cpp``), which has
-copies of the templates in the models' ``tokenizer_config.json``.
+``llama.cpp`` means a file in ``models/templates`` of ggml-org/llama.cpp, or its ``tests/test-chat-template.cpp``, which
+has copies of the templates in the models' ``tokenizer_config.json``.
 """
 
 from typing import NamedTuple
@@ -244,7 +244,5 @@ PUBLISHED = {
     "Phi-3.5-mini-instruct": Published(
         "llama.cpp microsoft-Phi-3.5-mini-instruct.jinja", PHI35, "phi-3", "<s>", "<|endoftext|>", _PHI, ("<|end|>",)
     ),
-    "Phi-3-mini": Published(
-        "llama.cpp tests", PHI3_MINI, "phi-3-mini", "<s>", "<|endoftext|>", _PHI, ("<|end|>",)
-    ),
+    "Phi-3-mini": Published("llama.cpp tests", PHI3_MINI, "phi-3-mini", "<s>", "<|endoftext|>", _PHI, ("<|end|>",)),
 }

@@ -1,4 +1,4 @@
-"""What the tests of synthesis share: an engine that writes and answers by its seed alone, and short ways to run a stage."""
+"""What the tests of synthesis share: an engine that goes by its seed alone, and short ways to run a stage."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ WRITES = (
 ANSWERS = (r"It is \\boxed{4}.", r"I think \\boxed{5}.", r"<think>Hm.</think>So \\boxed{4}.", "I do not know that.")
 
 
-def start(model: str, *, dies: str = "", after: int = 2, answers: str = "") -> Scripted:
+def start(model: str, *, dies: str = "", lives: int = 2, answers: str = "") -> Scripted:
     """An engine; where the file ``dies`` is, it dies at its next call after so many."""
     calls = []
 
@@ -32,7 +32,7 @@ def start(model: str, *, dies: str = "", after: int = 2, answers: str = "") -> S
 
     def generate(requests, **more):
         calls.append(1)
-        if dies and len(calls) > after and Path(dies).exists():
+        if dies and len(calls) > lives and Path(dies).exists():
             raise RuntimeError("died")
         return calm(requests, **more)
 

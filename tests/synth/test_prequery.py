@@ -77,7 +77,11 @@ def test_a_system_message_stands_before_the_users_words(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_second_turn_follows_the_first_answer(name: str) -> None:
-    said = [*SYSTEM, {"role": "user", "content": "One?"}, {"role": "assistant", "content": "<think>\nOh.\n</think>\n\n1."}]
+    said = [
+        *SYSTEM,
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "<think>\nOh.\n</think>\n\n1."},
+    ]
     text = of_tokenizer(tokenizer(PUBLISHED[name])).pre_query(said).text
     family = named(PUBLISHED[name].family)
     assert text.endswith(family.user)
@@ -108,7 +112,10 @@ def test_a_template_of_no_known_family_is_derived_all_the_same(capsys: pytest.Ca
     )
 
 
-@pytest.mark.parametrize("template", ["{{ messages[0]['content'][:4] }}", "{% for m in messages %}{{ m.content }}|{{ m.content }}{% endfor %}"])
+@pytest.mark.parametrize(
+    "template",
+    ["{{ messages[0]['content'][:4] }}", "{% for m in messages %}{{ m.content }}|{{ m.content }}{% endfor %}"],
+)
 def test_a_template_that_changes_the_users_words_is_refused(template: str) -> None:
     with pytest.raises(ModelError, match="does not write the user's words once, as they are"):
         of_tokenizer(tokenizer(PUBLISHED["SmolLM2"], template))

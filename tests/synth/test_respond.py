@@ -108,7 +108,12 @@ def test_what_was_cut_off_is_marked_and_in_no_product(tmp_path: Path) -> None:
     long = {"A?": "a long way to \\boxed{1}", "B?": "b", "C?": "c", "D?": "d"}
     (tmp_path / "long.json").write_text(json.dumps(long))
     synth(
-        "respond", tmp_path / "cut", input=[source], engine="scripted", script=str(tmp_path / "long.json"), res_max_tokens=2
+        "respond",
+        tmp_path / "cut",
+        input=[source],
+        engine="scripted",
+        script=str(tmp_path / "long.json"),
+        res_max_tokens=2,
     )
     cut = rows(tmp_path / "cut")[0]
     assert (cut["finish"], cut["verdict"]["status"]) == ("length", "truncated")

@@ -9,13 +9,13 @@ ANY = Rules(language="", shortest=8)
 
 
 def kept(text: str, *, whole: bool = True, rules: Rules = ANY) -> str:
-    found = clean(text, whole=whole, system=ALGEBRA.system, domain=ALGEBRA, rules=rules)
+    found = clean(text, whole=whole, domain=ALGEBRA, rules=rules)
     assert not found.reason, found
     return found.text
 
 
 def reason(text: str, *, whole: bool = True, rules: Rules = ANY) -> str:
-    return clean(text, whole=whole, system=ALGEBRA.system, domain=ALGEBRA, rules=rules).reason
+    return clean(text, whole=whole, domain=ALGEBRA, rules=rules).reason
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def reason(text: str, *, whole: bool = True, rules: Rules = ANY) -> str:
         ("What is 7 * 8?\n\n## Step 1\nMultiply.", "What is 7 * 8?"),
         ("What is 7 * 8?\n\nTo solve this problem, we multiply.", "What is 7 * 8?"),
         ("What is 7 * 8?\nSure! It is 56.", "What is 7 * 8?"),
+        ("Q: What is 7 * 8?\n\nA:", "What is 7 * 8?"),
     ],
 )
 def test_what_is_no_part_of_an_instruction_is_taken_away(text: str, wanted: str) -> None:
@@ -57,6 +58,8 @@ def test_what_is_no_part_of_an_instruction_is_taken_away(text: str, wanted: str)
         "Prove that the answer is unique: if 2x = 4 then x = 2.",
         "Solve the following system:\n x + y = 3\n x - y = 1",
         "Explain each step when solving 3x + 2 = 11.",
+        "What is the remainder when 22^21 is divided by 5.",
+        "I want to know the number of ways to tile a 2 by 8 board.",
     ],
 )
 def test_real_questions_stay_whole(text: str) -> None:
@@ -84,6 +87,7 @@ def test_real_questions_stay_whole(text: str) -> None:
         ("I am glad to help you with algebra today.", "not a question: it answers one"),
         ("Linear equations with two variables.", "not a question: it asks for nothing"),
         ("You are a helpful AI assistant that solves riddles.", "copies the system message"),
+        ("The user asks what the sum of two numbers is.", "not a question: it tells of a user"),
         (
             "An equation, a system of equations, an inequality, a polynomial, a sequence: solve one.",
             "copies the system message",
@@ -120,6 +124,14 @@ def test_options_of_the_rules_have_their_effect() -> None:
 )
 def test_other_languages_are_dropped_and_formulas_are_no_language(text: str, wanted: str) -> None:
     assert reason(text, rules=Rules(shortest=8)) == wanted
+
+
+def test_shown_questions_are_not_taken_for_new_ones() -> None:
+    shown = Domain(name="sums", shown=[["What is the sum of one and two?", "It is 3."]])
+    assert [one["role"] for one in shown.conversation] == ["user", "assistant"]
+    again = clean("What is the sum of one and two?", whole=True, domain=shown, rules=ANY)
+    assert again.reason == "copies the system message"
+    assert not clean("What is the sum of nine and four?", whole=True, domain=shown, rules=ANY).reason
 
 
 def test_every_shipped_domain_is_whole() -> None:

@@ -10,7 +10,7 @@ from porism import store
 from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Example, Message, Problem
+from porism.records import Example, Message, Pair, Problem
 from porism.train import _rows
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         )
     if isinstance(record, Example):
         return _Read("prompt/completion", [("", record)])
+    if isinstance(record, Pair):
+        sides = (("chosen", record.chosen), ("rejected", record.rejected))
+        made = [(name, Example(prompt=record.prompt, completion=answer)) for name, answer in sides]
+        return _Read("prompt/chosen/rejected", made)
     verdict = "" if record.verdict and record.verdict.correct else str(record.verdict.status if record.verdict else "")
     example = Example(prompt=record.messages, completion=[Message(role="assistant", content=record.text)])
     judged = verdict or ("" if record.verdict else "not graded")

@@ -177,7 +177,9 @@ def allowed(arguments: list[str]) -> list[str]:
     for argument in arguments:
         name = argument.partition("=")[0].replace("_", "-")
         if any(own.startswith(name) for own in _OURS) and len(name) > _DASHES:
-            raise RecipeError(f"server_args: {name} is, or is short for, what Porism sets. Leave it out, its value too.")
+            raise RecipeError(
+                f"server_args: {name} is, or is short for, what Porism sets. Leave it out, its value too."
+            )
         if any(each.startswith(name) for each in _CODE) and len(name) > _DASHES:
             raise RecipeError(
                 f"server_args: {name} is, or is short for, an argument that runs code of others in the server or reads "

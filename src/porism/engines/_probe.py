@@ -21,7 +21,17 @@ from porism.models.load import load
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["PAIRS", "QUANTISED", "TEXTS", "TOLERANCES", "Agreement", "compare", "forward", "reference", "refuse_too_large"]
+__all__ = [
+    "PAIRS",
+    "QUANTISED",
+    "TEXTS",
+    "TOLERANCES",
+    "Agreement",
+    "compare",
+    "forward",
+    "reference",
+    "refuse_too_large",
+]
 
 TEXTS = (
     (
@@ -89,7 +99,7 @@ def refuse_too_large(weights: Weights) -> None:
     free = memory.available().free
     if needed > free:
         raise ModelError(
-            f"{weights.base} takes {needed / 1e9:.0f} GB in float32 to compare its log-probabilities with the server's, "
+            f"{weights.base} takes {needed / 1e9:.0f} GB in float32 to compare log-probabilities with the server's, "
             f"and {free / 1e9:.0f} GB are free. Set probe to false, or give swap the network or its log-probabilities."
         )
 

@@ -15,9 +15,10 @@ from porism.models.machine import choose_dtype, choose_threads
 
 __all__ = ["FAILED", "Staged", "kept", "starter", "with_engine"]
 
-S = TypeVar("S", bound=recipe.Settings)
 FAILED = "failed_requests.jsonl"
 """Beside the records: requests to a server that failed for good."""
+
+S = TypeVar("S", bound=recipe.Settings)
 
 
 def starter(engine: str) -> Callable[..., Engine]:
@@ -137,8 +138,9 @@ class Staged:
 
     def _started(self) -> Engine:
         if self._engine is None:
-            held = {"failed": str(self._out.beside(FAILED))} if self._start.keywords.get("failed") == "" else {}
-            engine = self._start(self._model, **self.fixed, **held)
+            wanted = self._start.keywords.get("failed") == ""
+            kept = {"failed": str(self._out.beside(f"{self._prefix}{FAILED}"))} if wanted else {}
+            engine = self._start(self._model, **self.fixed, **kept)
             lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
             if lacking:
                 raise RecipeError(

@@ -170,7 +170,10 @@ class Local:
             ModelError: they do not fit the context, or cannot be tokenised.
         """
         try:
-            prompt, completion = self._encode(request), list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+            prompt, completion = (
+                self._encode(request),
+                list(self._tokenizer(text, add_special_tokens=False)["input_ids"]),
+            )
         except (TypeError, UnicodeEncodeError) as error:
             raise ModelError(f"a prompt or completion to be scored cannot be tokenised: {error}.") from None
         reason = self._wrong(prompt, self._context - len(completion))
@@ -286,7 +289,13 @@ class Local:
         from porism.engines._sampling import generator
 
         return [
-            _Row(index, number, ids, generator(request.seed, request.first + number), guide=self._guides.guide(request.sampling))
+            _Row(
+                index,
+                number,
+                ids,
+                generator(request.seed, request.first + number),
+                guide=self._guides.guide(request.sampling),
+            )
             for index, (request, ids) in enumerate(zip(call.requests, prompts, strict=True))
             for number in range(request.n)
             if (index, number) not in call.done
@@ -543,7 +552,7 @@ def start(
     model: str,
     *,
     dtype: Annotated[Dtype, Field(description="of the weights; auto is bfloat16 where the processor has it")] = "auto",
-    threads: Annotated[int, Field(description="threads of torch; 0: as many as processors are idle", ge=0)] = 0,
+    threads: Annotated[int, Field(description="threads of torch; 0: as many as are idle", ge=0)] = 0,
     batch_size: Annotated[int, Field(description="most rows at once", ge=1)] = 256,
 ) -> Local:
     """An engine on a model that is loaded into this process.

@@ -307,7 +307,9 @@ def start(
     price_in: Annotated[float, Field(description="money for a million prompt tokens", ge=0), NOT_IN_KEY] = 0.0,
     price_out: Annotated[float, Field(description="money for a million generated tokens", ge=0), NOT_IN_KEY] = 0.0,
     budget: Annotated[float, Field(description="most money to spend; 0 for no limit", ge=0), NOT_IN_KEY] = 0.0,
-    failed: Annotated[str, Field(description="a file for requests that failed for good; left out, the stage's"), NOT_IN_KEY] = "",
+    failed: Annotated[
+        str, Field(description="a file for requests that failed for good; left out, the stage's"), NOT_IN_KEY
+    ] = "",
     tokenizer: Annotated[str, Field(description="an alias or folder with the model's tokenizer")] = "",
     server: Annotated[Literal["auto", "vllm", "other"], Field(description="whose own parameters it takes")] = "auto",
     extra_body: Annotated[dict[str, Any], Field(description="put into every request; null leaves a field out")] = {},  # noqa: B006

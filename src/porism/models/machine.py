@@ -11,7 +11,7 @@ from typing import Literal
 
 from porism import console
 
-__all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare", "processors"]
+__all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare", "processors", "said_threads"]
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -34,7 +34,7 @@ def choose_dtype(wanted: str = "auto") -> str:
 
 
 def choose_threads(wanted: int = 0) -> int:
-    """How many threads torch may use: as asked for, or (0) as many as there are idle processors, at least one.
+    """How many threads torch may use: as asked for, or (0) ``OMP_NUM_THREADS``, or as many as processors are idle.
 
     Two threads on two processors that something else keeps busy can be several times slower than one: each step waits
     for the slower of them. Where not all processors are idle, a line on standard error says what was chosen.
@@ -42,12 +42,20 @@ def choose_threads(wanted: int = 0) -> int:
     if wanted:
         return wanted
     there = processors()
+    if said_threads():
+        return min(there, said_threads())
     idle = min(there, max(1, _idle(there)))
     if idle < there:
         console.notice(
             f"Computing with {idle} of {there} threads: other programs keep the rest busy. threads={there} takes all."
         )
     return idle
+
+
+def said_threads() -> int:
+    """What ``OMP_NUM_THREADS`` says; 0 where it says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isascii() and said.isdigit() else 0
 
 
 def processors() -> int:

@@ -20,7 +20,9 @@ System = Annotated[
     str | None, Field(description="a system message, '' for an empty one; left to the template if not given")
 ]
 Instruction = Annotated[str, Field(description="a line below every question")]
-Prompt = Annotated[str, Field(description="a prompt template: a shipped one (boxed, choice, five_parts, hash, qa), or a file")]
+Prompt = Annotated[
+    str, Field(description="a prompt template: a shipped one (boxed, choice, five_parts, hash, qa), or a file")
+]
 
 _SHOTS = Path(__file__).parent / "shots"
 

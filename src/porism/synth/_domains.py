@@ -30,6 +30,8 @@ class Domain(recipe.Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     system: str = ""
     """The system message; empty for the template's own, or none."""
+    shown: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    """Questions and answers that stand as earlier turns, for small models, which a system message hardly steers."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Of the instructions."""
     kind: str = "math"
@@ -40,7 +42,17 @@ class Domain(recipe.Settings):
     @property
     def conversation(self) -> list[Message]:
         """What stands before the first user turn."""
-        return [Message(role="system", content=self.system)] if self.system else []
+        turns = [
+            Message(role=role, content=text)
+            for pair in self.shown
+            for role, text in zip(("user", "assistant"), pair, strict=True)
+        ]
+        return [*([Message(role="system", content=self.system)] if self.system else []), *turns]
+
+    @property
+    def given(self) -> str:
+        """All the text that the model is given, which an instruction must not repeat."""
+        return "\n".join([self.system, *(text for pair in self.shown for text in pair)]).strip()
 
     @property
     def id(self) -> str:
@@ -108,9 +120,7 @@ def _read(file: Path) -> dict[str, Domain]:
         return _shipped()
     if not file.is_file():
         raise DataError(f"domain_file: {file}: no such file. Each line of it is one domain: a JSON object with a name.")
-    return {
-        domain.name: domain for domain in (recipe.build(Domain, row, f"{file}, line {n}") for n, row in rows(file))
-    }
+    return {domain.name: domain for domain in (recipe.build(Domain, row, f"{file}, line {n}") for n, row in rows(file))}
 
 
 @cache

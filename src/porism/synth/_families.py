@@ -58,9 +58,7 @@ def _chatml(name: str, models: str, default: str) -> Family:
 def _llama(name: str, models: str, dates: str) -> Family:
     turn, end = f"<|start_header_id|>system<|end_header_id|>\n\n{dates}{{}}<|eot_id|>", "<|eot_id|>"
     default = turn.replace("{}", "") if dates else ""
-    return Family(
-        name, models, "<|begin_of_text|>", default, turn, "<|start_header_id|>user<|end_header_id|>\n\n", end
-    )
+    return Family(name, models, "<|begin_of_text|>", default, turn, "<|start_header_id|>user<|end_header_id|>\n\n", end)
 
 
 FAMILIES = (

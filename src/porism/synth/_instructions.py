@@ -110,9 +110,7 @@ class Writer:
 
     def _firsts(self, requests: Sequence[Request]) -> list[Sample | None]:
         """The first token of each, drawn with the bias; what ended with it has not the finish ``length``."""
-        biased = [
-            dataclasses.replace(one.sampling, max_tokens=1, stop=(), logit_bias=self._bias) for one in requests
-        ]
+        biased = [dataclasses.replace(one.sampling, max_tokens=1, stop=(), logit_bias=self._bias) for one in requests]
         return list(
             self._ask([dataclasses.replace(one, sampling=how) for one, how in zip(requests, biased, strict=True)])
         )

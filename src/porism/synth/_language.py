@@ -1,4 +1,4 @@
-"""The language of a short text, by py3langid, which needs no network.
+r"""The language of a short text, by py3langid, which needs no network.
 
 Formulas are set aside first: they are the same in every language, and ``\\frac`` is no French. A text with few letters
 left, or of which the classifier is not sure, has no language that could be held against it.
@@ -10,11 +10,11 @@ import re
 from functools import cache
 from typing import Any
 
-from porism.errors import MissingExtra
-
 __all__ = ["language_of"]
 
-_FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[a-zA-Z]+|```.*?```|`[^`]*`|\S*[\d=+*/^_{}<>]\S*", re.DOTALL)
+_FORMULA = re.compile(
+    r"\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[a-zA-Z]+|```.*?```|`[^`]*`|\S*[\d=+*/^_{}<>]\S*", re.DOTALL
+)
 _FEWEST = 20
 """Letters below which a text is not classified."""
 _SURE = 0.9
@@ -22,11 +22,7 @@ _SURE = 0.9
 
 
 def language_of(text: str) -> str:
-    """The ISO 639-1 code of the text's language, or nothing where it cannot be told.
-
-    Raises:
-        MissingExtra: py3langid is not installed.
-    """
+    """The ISO 639-1 code of the text's language, or nothing where it cannot be told."""
     words = " ".join(_FORMULA.sub(" ", text).split())
     if sum(character.isalpha() for character in words) < _FEWEST:
         return ""
@@ -36,8 +32,6 @@ def language_of(text: str) -> str:
 
 @cache
 def _identifier() -> Any:
-    try:
-        from py3langid import langid
-    except ImportError:
-        raise MissingExtra("py3langid", "'porism[synth]'", "telling the language of instructions (language=…)") from None
-    return langid.LanguageIdentifier.from_pickled_model(langid.MODEL_FILE, norm_probs=True)
+    from py3langid import langid
+
+    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)

@@ -1,4 +1,4 @@
-"""Responses to instructions: several candidates each, their reasoning and answer apart, judged as far as that is possible."""
+"""Responses to instructions: several candidates each, reasoning and answer apart, judged as far as possible."""
 
 from __future__ import annotations
 

@@ -63,54 +63,69 @@ _SOLUTION = re.compile(
     r"^[ \t>*#_`]*(?:the[ \t]+)?(?:final[ \t]+|correct[ \t]+|sample[ \t]+|step[- ]by[- ]step[ \t]+)?"
     r"(?:answers?|solutions?|ans|solution approach|approach|explanation|reasoning)\b[ \t*_]*(?:[:：]|\n|is\b|to\b)"
     r"|^[ \t>*#_`]*step[ \t]*(?:1|one)\b"
+    r"|^[ \t]*a[ \t]*:[ \t]*$"
     r"|(?<=[.?!$)])[ \t]+\(?(?:answers?|solution|ans)[ \t]*[:：]"
-    r"|^[ \t]*(?:sure[,!]|certainly[,!]|of course[,!]|okay[,!]|great question|here(?:'s| is| are) (?:the|a|an|how|one)\b)",
+    r"|^[ \t]*(?:sure[,!]|certainly[,!]|of course[,!]|okay[,!]|great question)"
+    r"|^[ \t]*here(?:'s| is| are) (?:the|a|an|how|one)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _SOLVES = re.compile(
-    r"^[ \t]*(?:to (?:solve|find|answer|determine|calculate|compute|prove|evaluate|simplify)\b|let's|let us|we (?:can|need|have|"
-    r"know|are)\b|first(?:ly)?,|the (?:first|answer|solution)|you can|using the|by using|since\b|therefore|thus\b|yes\b|no,|"
-    r"this (?:is|problem|question|can)\b|i(?:'ll| will| can)\b)",
+    r"^[ \t]*(?:to (?:solve|find|answer|determine|calculate|compute|prove|evaluate|simplify)\b|let's|let us|"
+    r"we (?:can|need|have|know|are)\b|first(?:ly)?,|the (?:first|answer|solution)|you can|using the|by using|since\b|"
+    r"therefore|thus\b|yes\b|no,|this (?:is|problem|question|can)\b|i(?:'ll| will| can)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 """Lines that go on with a solution where a question stands before them."""
 _ANSWERS = re.compile(
-    r"^\W*(?:sure\b|certainly\b|of course\b|here(?:'s| is| are)\b|as an ai\b|i(?:'m| am) (?:sorry|happy|glad|an ai|here|unable)|"
-    r"i(?:'d| would) be happy|i can(?:'t|not)? (?:help|assist)|hello\b|hi\b[,! ]|welcome\b|thank(?:s| you)\b|"
-    r"to (?:solve|find|answer|determine|calculate|compute)\b[^.?!]*,? (?:we|you (?:can|need|should|will|have)|follow|use)\b|"
+    r"^\W*(?:sure\b|certainly\b|of course\b|here(?:'s| is| are)\b|as an ai\b|"
+    r"i(?:'m| am) (?:sorry|happy|glad|an ai|here|unable)|i(?:'d| would) be happy|i can(?:'t|not)? (?:help|assist)|"
+    r"hello\b|hi\b[,! ]|welcome\b|thank(?:s| you)\b|"
+    r"to (?:solve|find|answer|determine|calculate|compute)\b[^.?!]*,? "
+    r"(?:we|you (?:can|need|should|will|have)|follow|use)\b|"
     r"let's (?:solve|break|start|find|begin)|the (?:answer|solution) (?:is|to)\b|step \d|yes\b|no,|great\b|"
-    r"in this (?:problem|question|exercise|example)|this (?:is|problem|question)\b|therefore\b|we (?:can|need to|have)\b)",
+    r"in this (?:problem|question|exercise|example)|this (?:is|problem|question)\b|therefore\b|"
+    r"we (?:can|need to|have)\b)",
     re.IGNORECASE,
 )
 _ORDERS = (
     "find|solve|prove|show|compute|calculate|determine|evaluate|simplify|factor|factori[sz]e|expand|express|derive|"
-    "differentiate|integrate|graph|sketch|draw|plot|write|implement|create|design|develop|build|construct|explain|describe|"
+    "differentiate|integrate|graph|sketch|draw|plot|write|implement|create|design|develop|build|construct|explain|"
+    "describe|"
     "define|give|list|name|state|verify|check|test|estimate|approximate|convert|compare|classify|identify|count|choose|"
     "select|use|apply|consider|complete|fill|generate|provide|discuss|analy[sz]e|suppose|decide|tell|help|make|print|return|"
-    "sort|reverse|multiply|divide|add|subtract|round|rewrite|translate|summari[sz]e|predict|interpret|optimi[sz]e|minimi[sz]e|"
-    "maximi[sz]e|arrange|rank|deduce|argue|justify"
+    "sort|reverse|multiply|divide|add|subtract|round|rewrite|translate|summari[sz]e|predict|interpret|optimi[sz]e|"
+    "minimi[sz]e|maximi[sz]e|arrange|rank|deduce|argue|justify|demonstrate|produce|investigate|outline|"
+    "work out|figure out|know"
 )
-_ASKS = re.compile(rf"\?|(?:^|[.!:;,\n]\s*|\b(?:and|then|please|to|must|should|can you)\s+)(?:{_ORDERS})\b", re.IGNORECASE)
+_ASKS = re.compile(
+    rf"\?|(?:^|[.!:;,\n]\s*|\b(?:and|then|please|to|must|should|can you)\s+)(?:{_ORDERS})\b"
+    r"|(?:^|[.!:;]\s+|\n)(?:what|how many|how much|how long|how far|how large|how old|in how many|which|at what)\b",
+    re.IGNORECASE,
+)
 _PLACEHOLDER = re.compile(
     r"\[(?:insert|your|name|enter|add|topic|equation|number|problem|question|the)\b[^\]]*\]|\{\{|\}\}|<(?:insert|your)\b[^>]*>"
     r"|lorem ipsum",
     re.IGNORECASE,
 )
 _YOU_ARE = re.compile(r"^\W*you are (?:an?|the)\b[^.]*\b(?:assistant|ai|chatbot|tutor|expert|model)\b", re.IGNORECASE)
-_HANGS = re.compile(r"(?:[,(\[{=+*/^\\]|\b(?:and|or|the|a|an|of|to|with|that|is|are|if|by|for|in|at|from))$", re.IGNORECASE)
+_TELLS_OF_USER = re.compile(
+    r"\bthe user (?:asks|also|wants|is|may|might|can|has|will|needs|gives|just)\b", re.IGNORECASE
+)
+_HANGS = re.compile(
+    r"(?:[,(\[{=+*/^\\]|\b(?:and|or|the|a|an|of|to|with|that|is|are|if|by|for|in|at|from))$", re.IGNORECASE
+)
 _WORD = re.compile(r"\w+")
 _COPIED = 0.5
 _GRAM = 4
 
 
-def clean(text: str, *, whole: bool, system: str, domain: Domain, rules: Rules) -> Cleaned:
+def clean(text: str, *, whole: bool, domain: Domain, rules: Rules) -> Cleaned:
     """Make an instruction of a text, or say why it is none.
 
     Args:
         text: what the model wrote.
         whole: whether it came to an end, instead of being cut off by the token limit.
-        system: the system message that it was written under.
-        domain: what it is to be about.
+        domain: what it is to be about, and what the model was given to say so.
         rules: what it must be.
     """
     found, changes = _stripped(text)
@@ -120,7 +135,7 @@ def clean(text: str, *, whole: bool, system: str, domain: Domain, rules: Rules) 
         leaked = "solution" in changes or "turn" in changes
         return Cleaned(text.strip(), "leaked solution: no question before it" if leaked else "template junk", changes)
     whole = whole or "solution" in changes or "turn" in changes
-    return Cleaned(found, _complaint(found, whole, system, domain, rules), changes)
+    return Cleaned(found, _complaint(found, whole, domain, rules), changes)
 
 
 def _stripped(text: str) -> tuple[str, tuple[str, ...]]:
@@ -161,12 +176,22 @@ def _stripped(text: str) -> tuple[str, tuple[str, ...]]:
     return text.strip(), tuple(dict.fromkeys(changes))
 
 
-def _complaint(text: str, whole: bool, system: str, domain: Domain, rules: Rules) -> str:
+def _complaint(text: str, whole: bool, domain: Domain, rules: Rules) -> str:
     """Why a text is no instruction; empty if it is one."""
-    if not whole or _is_cut(text):
-        return "truncated" if not whole else "truncated: its end hangs"
+    return _unfinished(text, whole) or _debris(text, domain.given, rules) or _elsewhere(text, domain, rules)
+
+
+def _unfinished(text: str, whole: bool) -> str:
+    """Why it is not the whole of one."""
+    if not whole:
+        return "truncated"
     if text.endswith((":", "：")):
         return "ends in a colon"
+    return "truncated: its end hangs" if _is_cut(text) else ""
+
+
+def _debris(text: str, given: str, rules: Rules) -> str:
+    """Why it is something else: too little, too much, junk, a copy, an answer."""
     if len(text) < rules.shortest:
         return f"too short: {len(text)} characters"
     if len(text) > rules.longest:
@@ -174,12 +199,17 @@ def _complaint(text: str, whole: bool, system: str, domain: Domain, rules: Rules
     junk = _junk(text)
     if junk:
         return f"template junk: {junk}"
-    if _YOU_ARE.match(text) or (system and _shared(text, system) >= _COPIED):
+    if _YOU_ARE.match(text) or (given and _shared(text, given) >= _COPIED):
         return "copies the system message"
+    if _TELLS_OF_USER.search(text):
+        return "not a question: it tells of a user"
     if _ANSWERS.match(text):
         return "not a question: it answers one"
-    if not _ASKS.search(text):
-        return "not a question: it asks for nothing"
+    return "" if _ASKS.search(text) else "not a question: it asks for nothing"
+
+
+def _elsewhere(text: str, domain: Domain, rules: Rules) -> str:
+    """Why it is not what was asked for: another language, another domain."""
     if rules.language:
         spoken = language_of(text)
         if spoken not in ("", rules.language):
@@ -214,9 +244,9 @@ def _junk(text: str) -> str:
     return ""
 
 
-def _shared(text: str, system: str) -> float:
-    """The share of the text's runs of four words that stand in the system message too."""
-    ours, theirs = (_WORD.findall(part.casefold()) for part in (text, system))
+def _shared(text: str, given: str) -> float:
+    """The share of the text's runs of four words that stand in what the model was given too."""
+    ours, theirs = (_WORD.findall(part.casefold()) for part in (text, given))
     runs = [tuple(ours[at : at + _GRAM]) for at in range(len(ours) - _GRAM + 1)]
     known = {tuple(theirs[at : at + _GRAM]) for at in range(len(theirs) - _GRAM + 1)}
     return sum(run in known for run in runs) / len(runs) if runs else 0.0

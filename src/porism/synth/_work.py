@@ -26,7 +26,7 @@ class Slot(NamedTuple):
     """An instruction that is to be written: its domain, its number within it, its first place in the output."""
 
     domain: Domain
-    index: int
+    number: int
     at: int
 
 
@@ -56,12 +56,12 @@ def plan(settings: Settings) -> Plan:
     wanted = quotas(settings.total, domains, settings.quotas)
     tries = [count * (settings.most_tries if settings.count == "kept" else 1) for count in wanted]
     width = settings.turns * max(1, settings.responses)
-    first = [sum(tries[:number]) for number in range(len(tries))]
+    first = [sum(tries[:at]) for at in range(len(tries))]
     slots = [
-        Slot(domain, index, (first[number] + index) * width)
-        for index in range(max(tries))
-        for number, domain in enumerate(domains)
-        if index < tries[number]
+        Slot(domain, number, (first[at] + number) * width)
+        for number in range(max(tries))
+        for at, domain in enumerate(domains)
+        if number < tries[at]
     ]
     units = [slots[start : start + settings.at_once] for start in range(0, len(slots), settings.at_once)]
     return Plan(units, {domain.name: count for domain, count in zip(domains, wanted, strict=True)})
@@ -154,15 +154,13 @@ class Work:
         if draft.finish == "error":
             return Cleaned(draft.text, f"engine: {draft.error}")
         domain = talk.slot.domain
-        return clean(
-            draft.text, whole=draft.finish == "stop", system=domain.system, domain=domain, rules=self._rules
-        )
+        return clean(draft.text, whole=draft.finish == "stop", domain=domain, rules=self._rules)
 
     def _problem(self, slot: Slot, turn: int, draft: Draft, found: Cleaned) -> Problem:
         """The instruction as a record that tells how it was made; a dropped one as it came."""
         turn_of = self._turn(_Talk(slot), turn)
         meta: dict[str, Any] = {
-            "index": slot.index,
+            "index": slot.number,
             "model": self._engine.model,
             "template": draft.prompt.id,
             "temperature": turn_of.temperature,
@@ -218,4 +216,4 @@ def _is_kept(row: Any) -> bool:
 
 def _seed(seed: int, slot: Slot, turn: int) -> int:
     """A seed for one instruction, which depends neither on the batch nor on what else is written."""
-    return int(content_id("magpie", seed, slot.domain.name, slot.index, turn), 16)
+    return int(content_id("magpie", seed, slot.domain.name, slot.number, turn), 16)

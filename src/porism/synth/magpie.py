@@ -4,8 +4,8 @@ The model gets all that its chat template writes before a user's words, under a 
 goes on as the user would (Magpie: Xu et al., 2024, arXiv:2406.08464). What comes is sanitised, each drop with its
 reason, and answered in the ordinary way, by the same model or another one.
 
-Departures from the paper's scripts: no stop at a newline or at the word "assistant"; a seed for each instruction, so that
-records depend neither on the batch nor on where a run was cut off; Align pairs by correctness or agreement first.
+Departures from the paper's scripts: no stop at a newline or at the word "assistant"; a seed for each instruction, so
+that records depend neither on the batch nor on where a run was cut off; Align pairs by correctness or agreement first.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Settings(ResponseSettings):
     ]
     domain_file: Annotated[str, Field(description="domains of your own, one JSON object a line")] = ""
     quotas: Annotated[dict[str, float], Field(description="weights of domains; 1 for those not named")] = {}
-    ins_temp: Annotated[float | None, Field(description="temperature of instructions; each domain's own if not given", ge=0)] = None
+    ins_temp: Annotated[
+        float | None, Field(description="temperature of instructions; each domain's own if not given", ge=0)
+    ] = None
     ins_top_p: Annotated[
         float, AfterValidator(nucleus), Field(description="nucleus sampling of the instructions, in (0, 1]")
     ] = 1.0
@@ -66,7 +68,9 @@ class Settings(ResponseSettings):
     language: Annotated[str, Field(description="drop other languages: an ISO 639-1 code; '' for any")] = "en"
     on_domain: Annotated[bool, Field(description="drop what has none of its domain's words")] = False
     turns: Annotated[int, Field(description="user turns of a conversation", ge=1)] = 1
-    responses: Annotated[int, Field(description="responses to each instruction; 0 for the instructions alone", ge=0)] = 1
+    responses: Annotated[
+        int, Field(description="responses to each instruction; 0 for the instructions alone", ge=0)
+    ] = 1
     res_model: Annotated[str, Field(description="who answers; the same model if empty")] = ""
     res_engine: Annotated[str, Field(description="who runs that one; the same engine if empty")] = ""
     res_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {}
@@ -144,12 +148,19 @@ def _engines(settings: Settings, out: store.Output) -> Iterator[tuple[Engine, En
         writes = stack.enter_context(Staged(settings.engine, settings.model, settings, out))
         writer = kept(writes, settings, known.get("model", ""), wanted=settings.cache)
         if not _answers_apart(settings):
-            yield writer, writer
+            try:
+                yield writer, writer
+            finally:
+                writes.account()
             return
         options = _other_options(settings)
         name, model = settings.res_engine or settings.engine, settings.res_model or settings.model
         answers = stack.enter_context(Staged(name, model, options, out, prefix="res_"))
-        yield writer, kept(answers, options, known.get("res_model", ""), wanted=settings.cache)
+        try:
+            yield writer, kept(answers, options, known.get("res_model", ""), wanted=settings.cache)
+        finally:
+            writes.account()
+            answers.account()
 
 
 def _answers_apart(settings: Settings) -> bool:

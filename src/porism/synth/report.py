@@ -174,7 +174,8 @@ def _page(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, figures in stages.items():
         yield f"\n## {name}\n"
         own = figures["instructions"]
-        yield f"{own['kept']:,} of {own['written']:,} instructions kept ({own['kept share']:.1%}), {own['different']:,} different.\n"
+        share = f"{own['kept']:,} of {own['written']:,} instructions kept ({own['kept share']:.1%})"
+        yield f"{share}, {own['different']:,} different.\n"
         yield from _reasons(own["by domain"])
         near = own["nearest neighbour"]
         yield (

@@ -1,7 +1,7 @@
 """Responses to instructions that are there: several candidates each, SFT rows and Align pairs.
 
-For problems with a reference answer the verdicts come from it, else from the candidates' agreement. The instructions may
-have been written by another model than the one that answers.
+For problems with a reference answer the verdicts come from it, else from the candidates' agreement. The instructions
+may have been written by another model than the one that answers.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def run(settings: Settings, out: store.Output) -> None:
                     yield store.Placed(at * settings.responses + number, attempt, reason)
 
         units = [range(at, min(at + settings.at_once, len(asked))) for at in range(0, len(asked), settings.at_once)]
-        out.process(units, work, title=f"synth respond: {len(asked)} instructions", unit="instructions")
+        try:
+            out.process(units, work, title=f"synth respond: {len(asked)} instructions", unit="instructions")
+        finally:
+            staged.account()
     _products.finish(out, settings, "synth respond", candidates=settings.responses)
 
 
