@@ -33,7 +33,31 @@ _OTHER_WORDS = (
 )
 _NAMES = ("Amara", "Bogdan", "Chiara", "Dmitri", "Esperanza", "Farid", "Ingrid", "Kenji", "Lakshmi", "Oleander")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}\b(?! (?:Street|Avenue|School|County|State))")
-_DAYS = frozenset("Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December Christmas English".split())  # fmt: skip
+_DAYS = frozenset(
+    [
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+        "Christmas",
+        "English",
+    ]
+)
 _UNITS = {
     "hours": "Stunden",
     "days": "Tage",
@@ -100,7 +124,7 @@ def corpus(total: int, available: int, seed: int = 1) -> Corpus:
 
 
 def vectors(made: Corpus, texts: Texts) -> np.ndarray:
-    """The vector of each record: the mean of its sentences' embeddings, of length 1. [N, D]"""
+    """The vector of each record: the mean of its sentences' embeddings, of length 1. [N, D]."""
     plain = embeddings.embed(texts.plain)
     other = embeddings.embed(texts.other)
     found = np.zeros((len(made.parts), plain.shape[1]), np.float32)
@@ -118,13 +142,15 @@ class Records:
 
     def __iter__(self) -> Iterator[Record]:
         for parts, changed in zip(self._made.parts.tolist(), self._made.changed.tolist(), strict=True):
-            words = [(self._texts.other if column == changed else self._texts.plain)[at] for column, at in enumerate(parts)]
+            words = [
+                (self._texts.other if column == changed else self._texts.plain)[at] for column, at in enumerate(parts)
+            ]
             yield Problem(question=" ".join(words), answer="")
 
 
 def contaminated(data: Path, of_each: int, clean: int, seed: int = 5) -> tuple[list[tuple[str, str]], list[str]]:
-    """Training rows with planted test questions, each with its kind (nothing for a clean one), and the test questions."""
-    rng = random.Random(seed)
+    """Training rows with planted test questions, each with its kind (none for a clean one), and the test questions."""
+    rng = random.Random(seed)  # noqa: S311 (no secret)
     test = [row["question"] for _, row in store.rows(data / "gsm8k_test.jsonl")]
     choices = [_choice(row) for _, row in store.rows(data / "aqua_test.jsonl")]
     named = [question for question in test if _names(question)]
@@ -134,7 +160,10 @@ def contaminated(data: Path, of_each: int, clean: int, seed: int = 5) -> tuple[l
     rows += [("renamed", _renamed(question, rng)) for question in rng.sample(named, of_each)]
     rows += [("renumbered", _renumbered(question, rng)) for question in rng.sample(numbered, of_each)]
     rows += [("reordered", _reordered(question, rng)) for question in rng.sample(several, of_each)]
-    rows += [("translated options", _translated(stem, options)) for stem, options in rng.sample(choices, min(of_each, len(choices)))]
+    rows += [
+        ("translated options", _translated(stem, options))
+        for stem, options in rng.sample(choices, min(of_each, len(choices)))
+    ]
     others = [row["question"] for _, row in store.rows(data / "gsm8k_train.jsonl")]
     others += [row["question"] for row in store.load_json(data / "strategyqa_train.json")]
     rows += [("", question) for question in others[:clean]]

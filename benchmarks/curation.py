@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,10 +23,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import _kit
 import numpy as np
-from _corpus import Corpus, Records, contaminated, corpus, sentences, vectors
 
+import _kit
+from _corpus import Corpus, Records, contaminated, corpus, sentences, vectors
 from porism import store
 
 ROOT = Path(__file__).parents[1]
@@ -44,10 +43,17 @@ TARGETS = {
 THRESHOLD = 0.975
 """Cosine: Magpie's squared distance of 0.05."""
 NEIGHBOURS = 500
+SENTENCES = 4_000
+"""What records are made of: enough that two records seldom have two of them in common by chance."""
 LONGEST_FLAT = 100_000
 """Beyond, the time of the flat search is extrapolated with the square of the size."""
 SUBJECTS = {"counting & probability": "counting and probability"}
-AS_IN_MATH = {"arithmetic": "prealgebra", "statistics": "prealgebra", "linear algebra": "precalculus", "calculus": "precalculus"}  # fmt: skip
+AS_IN_MATH = {
+    "arithmetic": "prealgebra",
+    "statistics": "prealgebra",
+    "linear algebra": "precalculus",
+    "calculus": "precalculus",
+}
 
 
 def porism_semantic(given: np.ndarray) -> list[tuple[int, int]]:
@@ -92,7 +98,7 @@ def semhash(given: np.ndarray) -> list[tuple[int, int]]:
     names = [str(at) for at in range(len(given))]
     made = SemHash.from_embeddings(embeddings=given, records=names, model=Unused())
     done = made.self_deduplicate(threshold=THRESHOLD)
-    return [(int(one.record), int(one.duplicates[0][0])) for one in done.filtered if one.duplicates]
+    return [(int(one.record), int(one.duplicate_of)) for one in done.filtered]
 
 
 def near(folder: Path) -> list[tuple[int, int]]:
@@ -116,7 +122,8 @@ def one(side: str, folder: Path) -> dict[str, Any]:
         began = time.perf_counter()
         pairs = SIDES[side](given)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    status = Path("/proc/self/status").read_text(encoding="ascii")  # getrusage would count the parent's memory too
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 2**20
     return {"seconds": round(seconds, 3), "peak_gb": round(peak, 2), **_quality(side, folder, pairs)}
 
 
@@ -131,9 +138,7 @@ def _quality(side: str, folder: Path, pairs: list[tuple[int, int]]) -> dict[str,
         given = np.load(folder / "vectors.npy", mmap_mode="r")
         cosine = np.array([float(given[at] @ given[made.original[at]]) for at in planted])
         planted = planted[cosine >= THRESHOLD]
-    group = {}
-    for at, other in pairs:
-        group[at] = other
+    group = dict(pairs)
     together = sum(
         group.get(int(at), int(at)) == group.get(int(made.original[at]), int(made.original[at])) for at in planted
     )
@@ -185,7 +190,11 @@ def duplicates(sizes: list[int], rounds: int, limit: int, scratch: Path) -> dict
             for side in sides:
                 runs[side].append(measured(side, folder))
         results[str(size)] = {
-            side: {**done[-1], "seconds": [run["seconds"] for run in done], "peak_gb": max(run["peak_gb"] for run in done)}
+            side: {
+                **done[-1],
+                "seconds": [run["seconds"] for run in done],
+                "peak_gb": max(run["peak_gb"] for run in done),
+            }
             for side, done in runs.items()
         }
         (folder / "vectors.npy").unlink()
@@ -193,7 +202,7 @@ def duplicates(sizes: list[int], rounds: int, limit: int, scratch: Path) -> dict
 
 
 def _seconds(results: dict[str, Any], size: int, side: str) -> float:
-    return statistics.median(results[str(size)][side]["seconds"])
+    return float(statistics.median(results[str(size)][side]["seconds"]))
 
 
 def ratios(results: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
@@ -237,7 +246,9 @@ def contamination(of_each: int, clean: int) -> dict[str, Any]:
         caught = Counter(kind for (kind, _), hit in zip(rows, hits, strict=True) if hit)
         false = [
             (question, gsm8k[hit.place], hit.label, hit.score)
-            for question, hit in zip(train, _matching.Matcher(gsm8k, methods=methods, numbers=numbers).hits(train), strict=True)
+            for question, hit in zip(
+                train, _matching.Matcher(gsm8k, methods=methods, numbers=numbers).hits(train), strict=True
+            )
             if hit
         ]
         found[name] = {
@@ -253,7 +264,7 @@ def contamination(of_each: int, clean: int) -> dict[str, Any]:
 def streaming(sizes: list[int], scratch: Path) -> dict[str, Any]:
     """Peak memory of steps that go through their input, at two sizes, each in a process of its own."""
     found: dict[str, Any] = {}
-    steps = {
+    steps: dict[str, dict[str, Any]] = {
         "filter": {"where": "contains(question, '7')"},
         "tag": {"tags": ["language", "words"]},
         "decontaminate": {"against": [str(scratch / "test.jsonl")], "action": "drop"},
@@ -263,7 +274,10 @@ def streaming(sizes: list[int], scratch: Path) -> dict[str, Any]:
         rows = scratch / f"rows-{size}.jsonl"
         with rows.open("w", encoding="utf-8") as file:
             for at in range(size):
-                row = {"question": f"How much is {at} and {at * 7} and what is left of {at % 97}?", "answer": str(at * 8)}
+                row = {
+                    "question": f"How much is {at} and {at * 7} and what is left of {at % 97}?",
+                    "answer": str(at * 8),
+                }
                 file.write(json.dumps(row) + "\n")
         for step, settings in steps.items():
             out = scratch / f"{step}-{size}"
@@ -282,7 +296,7 @@ def streaming(sizes: list[int], scratch: Path) -> dict[str, Any]:
 
 
 def tagger() -> dict[str, Any]:
-    """Accuracy of the rules on MATH-500's labels: the even rows were in view when they were written, the odd ones not."""
+    """Accuracy of the rules on MATH-500's labels: they were written with the even rows in view, not the odd ones."""
     from porism.curate import _rules
 
     rows = [row for _, row in store.rows(DATA / "math500_test.jsonl")]
@@ -293,7 +307,10 @@ def tagger() -> dict[str, Any]:
         levels = [_rules.difficulty(row["problem"], row["solution"]) for row in some]
         alone = [_rules.difficulty(row["problem"]) for row in some]
         true = [row["level"] for row in some]
-        right = [AS_IN_MATH.get(ours, ours) == SUBJECTS.get(label, label) for ours, label in zip(subjects, labels, strict=True)]
+        right = [
+            AS_IN_MATH.get(ours, ours) == SUBJECTS.get(label, label)
+            for ours, label in zip(subjects, labels, strict=True)
+        ]
         found[name] = {
             "problems": len(some),
             "subject_accuracy": round(statistics.mean(right), 3),
@@ -329,7 +346,7 @@ def main() -> None:
     sizes, rounds = ([1_000, 2_000], 1) if chosen.small else (sorted(chosen.sizes), chosen.rounds)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        results = duplicates(sizes, rounds, 150 if chosen.small else 0, scratch)
+        results = duplicates(sizes, rounds, 150 if chosen.small else SENTENCES, scratch)
         result = {
             **ratios(results, sizes),
             "targets": TARGETS,

@@ -118,10 +118,7 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any] | Malformed]]:
         for number, line in enumerate(_lines(file), 1):
             place = f"{path}, line {number}"
             try:
-                if len(line) > _LONGEST:
-                    raise DataError(f"{place}: expected at most {_LONGEST >> 20} MB in a line. Mend or remove it.")
-                text = _decoded(line, place).strip()
-                if text:
+                if text := _decoded(line, place, _LONGEST).strip():
                     yield number, _object(text, place)
             except DataError as error:
                 yield number, Malformed(str(error), line[:_SHOWN].decode("utf-8", "replace").strip())
@@ -146,7 +143,9 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _decoded(data: bytes, place: str) -> str:
+def _decoded(data: bytes, place: str, most: int = 0) -> str:
+    if most and len(data) > most:
+        raise DataError(f"{place}: expected a line of at most {most >> 20} MB, found more. Mend or remove it.")
     try:
         if data.startswith(_OTHER_ENCODINGS):
             raise DataError(f"{place}: expected UTF-8 text, found UTF-16. Save the file as UTF-8.")

@@ -136,7 +136,6 @@ def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:
         yield record
 
 
-
 def read_each(path: str | Path) -> Iterator[Record | Malformed]:
     """As :func:`read`, but a line that is no record is told of, and stops nothing."""
     file = locate(path)

@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import attempt, problem
-from curation_kit import kept, run, write
 from porism import pipeline, placed, store
 from porism.curate import correct
 from porism.errors import DataError, RecipeError
@@ -155,7 +155,15 @@ def test_memory_stays_flat_in_streaming_steps(tmp_path: Path) -> None:
 
 
 def test_a_recipe_can_name_a_part_of_a_split(tmp_path: Path) -> None:
-    write(tmp_path / "p.jsonl", [problem(n, question=f"Is {n} {'odd' * n}?") for n in range(10)])
+    write(
+        tmp_path / "p.jsonl",
+        [
+            problem(n, question=f"{word} is what?")
+            for n, word in enumerate(
+                ["river", "stone", "lamp", "cloud", "paper", "garden", "winter", "bread", "copper", "violin"]
+            )
+        ],
+    )
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "name: parts\nstages:\n"
@@ -168,5 +176,3 @@ def test_a_recipe_can_name_a_part_of_a_split(tmp_path: Path) -> None:
     assert len(train) == len(test) == 5
     assert not {record.id for record in train} & {record.id for record in test}
     assert len(kept(folder / "3-curate-decontaminate")) == 5
-
-

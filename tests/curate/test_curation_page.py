@@ -2,9 +2,9 @@ import re
 from pathlib import Path
 
 import pytest
+from curation_kit import run, write
 
 from conftest import attempt, problem
-from curation_kit import run, write
 from porism.errors import DataError
 from porism.records import Status
 
@@ -13,22 +13,29 @@ HOSTILE = "<script>alert(1)</script> & \"quotes\" {{ 7 * 7 }} 'x' \u202e"
 
 def test_one_page_tells_of_every_step(tmp_path: Path) -> None:
     given = [problem(n % 40, meta={"difficulty": n % 3}) for n in range(120)]
-    given += [problem(question=HOSTILE), problem(question=HOSTILE), problem(50)]
+    given += [*[problem(question=HOSTILE)] * 5, problem(50)]
     test = write(tmp_path / "test.jsonl", [problem(50)])
     run("dedup", tmp_path / "unique", write(tmp_path / "p.jsonl", given))
     run("decontaminate", tmp_path / "clean", str(tmp_path / "unique"), against=[test], action="drop")
-    run("filter", tmp_path / "hard.jsonl", str(tmp_path / "clean"), where="difficulty >= 1 or contains(question, 'script')")
-    manifest = run("report", tmp_path / "page", *(str(tmp_path / name) for name in ("p.jsonl", "unique", "clean", "hard.jsonl")))
+    run(
+        "filter",
+        tmp_path / "hard.jsonl",
+        str(tmp_path / "clean"),
+        where="difficulty >= 1 or contains(question, 'script')",
+    )
+    manifest = run(
+        "report", tmp_path / "page", *(str(tmp_path / name) for name in ("p.jsonl", "unique", "clean", "hard.jsonl"))
+    )
     assert manifest.counts == {"steps": 4}
     page = (tmp_path / "page" / "report.html").read_text()
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "{{ 7 * 7 }}" in page
     plain = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    assert "unique curate dedup 123 42 34.1 %" in plain
-    assert "81 duplicate" in plain
-    assert "(repeat_count 2)" in plain
-    assert "overlap: What is 50 + 1?" in plain
+    assert "unique curate dedup 126 42 33.3 %" in plain
+    assert "84 duplicate" in plain
+    assert "(repeat_count 4)" in plain
+    assert "overlap: What is 50 + 1? dropped What is 50 + 1?" in plain
     assert "difficulty is 0" in plain
     assert not re.search(r"https?://|<link|src=", page)
 

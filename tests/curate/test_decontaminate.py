@@ -2,9 +2,9 @@ import random
 from pathlib import Path
 
 import pytest
+from curation_kit import run, write
 
 from conftest import problem
-from curation_kit import run, write
 from porism import store
 from porism.curate import decontaminate
 from porism.errors import DataError
@@ -29,7 +29,9 @@ def test_equal_questions_are_refused_or_dropped_or_marked(tmp_path: Path) -> Non
     )
     found = list(decontaminate.curate([problem(2), row], against=[test], action="drop", methods=["exact"]))
     assert [reason for _, reason in found] == ["", f"overlap: with {test} {problem(3).id}: 'What is 3 + 1?'"]
-    with pytest.raises(DataError, match=r"asks what the test record .*test\.jsonl .* asks: 'What is  3 \+ 1 \?\?', 'What is 3"):
+    with pytest.raises(
+        DataError, match=r"asks what the test record .*test\.jsonl .* asks: 'What is  3 \+ 1 \?\?', 'What is 3"
+    ):
         list(decontaminate.curate([row], against=[test]))
     ((marked, reason),) = decontaminate.curate([row], against=[test], action="mark")
     assert reason == ""
@@ -55,12 +57,14 @@ def test_changed_questions_are_found(tmp_path: Path, changed: str, label: str) -
 
 def test_methods_and_thresholds_are_obeyed(tmp_path: Path) -> None:
     test = write(tmp_path / "test.jsonl", [problem(question=QUESTION)])
-    renamed = problem(question=QUESTION.replace("Natalia", "Tom").replace("clips", "pins").replace("48", "36"))
+    renamed = problem(question=QUESTION.replace("Natalia", "Tom").replace("48", "36"))
     assert decided(renamed, test, methods=["near"]).startswith("near overlap: ")
     assert not decided(renamed, test, methods=["near"], numbers="apart")
-    assert not decided(renamed, test, methods=["near"], near_threshold=0.99)
+    reworded = problem(question=QUESTION.replace("altogether", "in all"))
+    assert decided(reworded, test, methods=["near"])
+    assert not decided(reworded, test, methods=["near"], near_threshold=0.99)
     assert not decided(renamed, test, methods=["exact"])
-    assert not decided(renamed, test, methods=["ngrams"])
+    assert not decided(renamed, test, methods=["ngrams"], ngram=20)
     assert decided(renamed, test, methods=["ngrams"], ngram=6).startswith("6-gram overlap: ")
     assert not decided(problem(question="How many clips did she sell?"), test)
 

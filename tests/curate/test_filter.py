@@ -108,7 +108,8 @@ VALUES = st.recursive(
 @given(VALUES, VALUES)
 def test_no_tag_stops_a_condition(one: object, other: object) -> None:
     condition = Expression(
-        "a < b or a == b or a in b or not a >= 1 or a + b > 1 or a / b < a * b or length(a) > 1 or a.x == 'y' or contains(a, b)"
+        "a < b or a == b or a in b or not a >= 1 or a + b > 1 or a / b < a * b or "
+        "length(a) > 1 or a.x == 'y' or contains(a, b)"
     )
     assert condition({"a": one, "b": other}) in (True, False)
 
@@ -118,8 +119,16 @@ def test_records_are_asked_for_their_fields_and_tags(capsys: pytest.CaptureFixtu
     kept = [not reason for _, reason in keep.curate(records, where="correct or difficulty == 5")]
     assert kept == [True, False, True]
     reasons = [reason for _, reason in keep.curate(records, where="status == 'correct' and completion_tokens == 5")]
-    assert reasons == ["", "condition: completion_tokens is 5, status is 'wrong'", "condition: completion_tokens is None, status is None"]
-    assert [bool(reason) for _, reason in keep.curate(records, where="group == 'g0' and source == 'test'")] == [False, True, False]
+    assert reasons == [
+        "",
+        "condition: completion_tokens is 5, status is 'wrong'",
+        "condition: completion_tokens is None, status is None",
+    ]
+    assert [bool(reason) for _, reason in keep.curate(records, where="group == 'g0' and source == 'test'")] == [
+        False,
+        True,
+        False,
+    ]
     capsys.readouterr()
     list(keep.curate(records, where="dificulty == 5"))
     assert "no record has the tag 'dificulty'. Did you mean 'difficulty'?" in capsys.readouterr().err

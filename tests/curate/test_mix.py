@@ -2,9 +2,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import problem
-from curation_kit import kept, run, write
 from porism.curate._shares import allocate, tempered
 from porism.errors import RecipeError
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import attempt, problem
-from curation_kit import kept, run, write
 from porism.curate import pair
 from porism.errors import DataError
 from porism.records import Attempt, Message, Pair, Status, Verdict
@@ -11,7 +11,7 @@ from porism.records import Attempt, Message, Pair, Status, Verdict
 
 def tried(number: int, text: str, *, right: bool, answer: str | None = None, **changes: object) -> Attempt:
     status = Status.CORRECT if right else Status.WRONG
-    verdict = Verdict(status=status, answer=answer or text.split()[-1], grader="number")
+    verdict = Verdict(status=status, answer=answer or text.rsplit(maxsplit=1)[-1], grader="number")
     return attempt(number, text=text, verdict=verdict, **changes)
 
 

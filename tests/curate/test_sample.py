@@ -18,7 +18,10 @@ def records() -> list[Record]:
     """Three quite different kinds of question; the first is by far the commonest."""
     made = []
     for level, (shape, count) in enumerate(zip(SHAPES, (80, 15, 5), strict=True)):
-        made += [problem(question=shape.format(n, n + 3), meta={"difficulty": level + 1, "subject": "all"}) for n in range(count)]
+        made += [
+            problem(question=shape.format(n, n + 3), meta={"difficulty": level + 1, "subject": "all"})
+            for n in range(count)
+        ]
     return random.Random(0).sample(made, len(made))
 
 
@@ -42,11 +45,12 @@ def test_diverse_records_are_taken(diversity: str, tmp_path, monkeypatch: pytest
             "import numpy as np\n"
             "def load(model='', *, threads=0):\n    return E()\n"
             "class E:\n    def encode(self, texts):\n"
-            "        return np.array([[t.startswith('A'), t.startswith('What'), t.startswith('Which')] for t in texts], float)\n"
+            "        starts = ('A', 'What', 'Which')\n"
+            "        return np.array([[t.startswith(s) for s in starts] for t in texts], float)\n"
         )
         extra["encoder"] = f"{tmp_path}/encoder.py:load"
     assert set(levels(count=3, by=["subject"], diversity=diversity, **extra)) == {1, 2, 3}
-    assert set(levels(count=3, by=["subject"], diversity="none", seed=1)) != {1, 2, 3}
+    assert set(levels(count=3, by=["subject"], diversity="none", seed=0)) != {1, 2, 3}
 
 
 def test_the_choice_does_not_depend_on_the_order() -> None:

@@ -3,14 +3,30 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import problem
-from curation_kit import kept, run, write
 from porism.curate import split
 from porism.errors import RecipeError
 from porism.records import Record
 
-WORDS = "river stone lamp cloud paper garden winter bread copper violin market harbour candle forest engine".split()
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "cloud",
+    "paper",
+    "garden",
+    "winter",
+    "bread",
+    "copper",
+    "violin",
+    "market",
+    "harbour",
+    "candle",
+    "forest",
+    "engine",
+]
 
 
 def records() -> list[Record]:
@@ -19,8 +35,8 @@ def records() -> list[Record]:
     made: list[Record] = []
     for number in range(100):
         text = f"{' '.join(rng.choices(WORDS, k=20))} {number} and {number + 7}?"
-        for twin in (text, text.replace(text.split()[4], "meadow", 1), text.replace(f" {number} ", " 9999 ")):
-            made.append(problem(question=twin, meta={"family": number}, group=f"g{number % 10}"))
+        twins = (text, text.replace(text.split()[4], "meadow", 1), text.replace(f" {number} ", " 9999 "))
+        made += [problem(question=twin, meta={"family": number}, group=f"g{number % 10}") for twin in twins]
     return rng.sample(made, len(made))
 
 
@@ -35,7 +51,11 @@ def test_near_twins_never_straddle_and_shares_are_kept(tmp_path: Path) -> None:
             where[record.meta["family"]].add(name)
             assert record.meta["split"] == name
     assert all(len(names) == 1 for names in where.values())
-    assert {name: round(len(part) / 300, 1) for name, part in parts.items()} == {"train": 0.7, "valid": 0.1, "test": 0.2}
+    assert {name: round(len(part) / 300, 1) for name, part in parts.items()} == {
+        "train": 0.7,
+        "valid": 0.1,
+        "test": 0.2,
+    }
 
 
 def test_a_tag_keeps_records_together_and_the_order_does_not_matter() -> None:

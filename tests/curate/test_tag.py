@@ -1,11 +1,12 @@
 import json
+import shutil
 import statistics
 from pathlib import Path
 
 import pytest
+from curation_kit import kept, run, write
 
 from conftest import attempt, problem
-from curation_kit import kept, run, write
 from porism import store
 from porism.curate import _judge, _rules, tag
 from porism.errors import DataError, RecipeError
@@ -53,7 +54,7 @@ def test_languages(text: str, language: str) -> None:
         ("Write a function in Python that reverses a list.", "coding"),
         ("三角形の面積を求める複数の方法を比較してください", "geometry"),
         ("有一个质数除以5的余数是3", "number theory"),
-        ("Who wrote the letter?", "other"),
+        ("Who wrote the first opera?", "other"),
     ],
 )
 def test_subjects(text: str, subject: str) -> None:
@@ -64,7 +65,8 @@ def test_subjects(text: str, subject: str) -> None:
 def test_difficulty_and_safety() -> None:
     easy = _rules.difficulty("What is 3 + 4?", "3 + 4 = 7, so the answer is 7. That is all there is.")
     hard = _rules.difficulty(
-        "Let $P(x)$ be a polynomial of degree 5 with real coefficients, all of whose roots are complex numbers of modulus 1. "
+        "Let $P(x)$ be a polynomial of degree 5 with real coefficients, all of whose roots are complex numbers "
+        "of modulus 1. "
         "Find the maximum value of the sum of the squares of its coefficients.",
         "We have that " * 300,
     )
@@ -130,12 +132,21 @@ def test_a_reply_is_held_to_the_schema() -> None:
     assert found["additionalProperties"] is False
 
 
-def test_a_random_model_loses_no_tag(tiny_model: Path) -> None:
+def test_a_random_model_loses_no_tag(tiny_model: Path, tmp_path: Path) -> None:
     """The schema holds even a model that knows nothing to readable tags."""
     pytest.importorskip("llguidance")
+    folder = tmp_path / "long"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
     records = [problem(number) for number in range(3)]
     made = tag.curate(
-        records, tags=[], judge=["difficulty", "safety"], judge_model=str(tiny_model), judge_options={"dtype": "float32"}, max_failed=1.0
+        records,
+        tags=[],
+        judge=["difficulty", "safety"],
+        judge_model=str(folder),
+        judge_options={"dtype": "float32"},
+        max_failed=1.0,
     )
     for record, _ in made:
         opinion = record.meta["judge"]
@@ -144,7 +155,12 @@ def test_a_random_model_loses_no_tag(tiny_model: Path) -> None:
 
 MATH = {"counting & probability": "counting and probability"}
 """MATH's names that differ from ours."""
-OURS = {"arithmetic": "prealgebra", "statistics": "prealgebra", "linear algebra": "precalculus", "calculus": "precalculus"}
+OURS = {
+    "arithmetic": "prealgebra",
+    "statistics": "prealgebra",
+    "linear algebra": "precalculus",
+    "calculus": "precalculus",
+}
 """Subjects that MATH does not have, as it files them."""
 
 

@@ -114,50 +114,40 @@ def _of_module(step: Callable[..., Any], name: str, otherwise: Any) -> Any:
 
 
 def _decide(part: str, step: Callable[[Source], object], source: Source, out: store.Output) -> None:
-    """Keep or drop every record, in chunks that a stage which was cut off does not store again.
+    """Keep or drop every record, in chunks that a stage which was cut off does not store again."""
+    whole = len(source) + source.unread
+    decisions = enumerate(_decisions(part, step, source))
+
+    def work(chunk: range) -> Iterator[store.Placed]:
+        """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
+        for at, (record, reason) in decisions:
+            if at in chunk:
+                yield store.Placed(at, record, reason)
+            if at == chunk[-1] and at + 1 < whole:
+                return
+
+    chunks = [range(start, min(start + _CHUNK, whole)) for start in range(0, whole, _CHUNK)]
+    out.process(chunks, work, title=f"curate {part}")
+
+
+def _decisions(
+    part: str, step: Callable[[Source], object], source: Source
+) -> Iterator[tuple[Record | Mapping[str, Any], str]]:
+    """What the step decides on each record, then the lines that are none.
 
     Raises:
         RecipeError: the step does not decide on each record once.
     """
-    total = len(source)
-    decisions = enumerate(_checked(part, step(source), tuple))
-    unread = source.malformed()
-
-    def work(chunk: range) -> Iterator[store.Placed]:
-        """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
-        at = -1
-        for at, (record, reason) in decisions:
-            if at in chunk:
-                yield store.Placed(at, record, reason)
-            if at == chunk[-1] and at + 1 < total:
-                return
-        if at + 1 != total:
-            raise RecipeError(
-                f"curate {part}: expected one decision on each of {total} records, in order, got {at + 1}. "
-                "A step yields every record, with a reason if it is dropped."
-            )
-
-    def leave_out(chunk: range) -> Iterator[store.Placed]:
-        for at, (row, reason) in zip(chunk, unread, strict=False):
-            yield store.Placed(at, row, reason)
-
-    chunks = [*_chunks(0, total), *_chunks(total, total + source.unread)]
-    skipped = 0
-
-    def either(chunk: range) -> Iterator[store.Placed]:
-        nonlocal skipped
-        if chunk.start < total:
-            return work(chunk)
-        for _ in range(skipped, chunk.start - total):  # what an earlier session stored
-            next(unread)
-        skipped = chunk.stop - total
-        return leave_out(chunk)
-
-    out.process(chunks, either, title=f"curate {part}")
-
-
-def _chunks(start: int, end: int) -> list[range]:
-    return [range(at, min(at + _CHUNK, end)) for at in range(start, end, _CHUNK)]
+    total, decided = len(source), 0
+    for decided, decision in enumerate(_checked(part, step(source), tuple), 1):
+        if decided <= total:
+            yield decision
+    if decided != total:
+        raise RecipeError(
+            f"curate {part}: expected one decision on each of {total} records, in order, got {decided}. "
+            "A step yields every record, with a reason if it is dropped."
+        )
+    yield from source.malformed()
 
 
 def _placed(made: Iterable[Any], source: Source) -> Iterator[store.Placed]:
@@ -183,9 +173,8 @@ def _checked(part: str, found: object, kind: type[tuple[Any, ...]]) -> Iterator[
     Raises:
         RecipeError: it is no record with a reason.
     """
-    wanted = "make(records, …) to yield Made(record, …)" if kind is Made else (
-        "curate(records, …) to yield (record, reason)"
-    )  # fmt: skip
+    wanted = f"{'make' if kind is Made else 'curate'}(records, …) to yield "
+    wanted += "Made(record, …)" if kind is Made else "(record, reason)"
     if not isinstance(found, Iterable):
         raise RecipeError(f"curate {part}: expected {wanted}, got {found!r:.80}.")
     for item in found:

@@ -1,7 +1,7 @@
 """Pairs of vectors that point the same way: all of them below a size, and above it those that share a cell.
 
-Up to ``exact_below`` vectors, every pair is compared. Above, the vectors are put into cells (an inverted file): those of
-the nearest centroids of a k-means on a sample, by FAISS, again within cells that are still large; pairs are compared
+Up to ``exact_below`` vectors, every pair is compared. Above, the vectors are put into cells (an inverted file): those
+of the nearest centroids of a k-means on a sample, by FAISS, again within cells that are still large; pairs are compared
 within cells alone, by matrix products. The cells hold a fixed number of vectors, so the work grows with the number of
 vectors and not with its square. A vector that lies close to the border of two cells is put into both: two vectors on
 either side of it then meet. Only the two nearest cells are taken, so that the work stays bounded where all lie close.
@@ -212,7 +212,7 @@ def _centroids(sample: Floats, count: int) -> Floats:
         max_points_per_centroid=_SAMPLE,
     )
     means.train(np.ascontiguousarray(sample))
-    found: Floats = means.centroids.astype(np.float32)
+    found: Floats = np.asarray(means.centroids, np.float32)
     return found
 
 

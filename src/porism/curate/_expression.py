@@ -76,7 +76,7 @@ class Expression:
         """Whether it holds for a record's tags."""
         return bool(self._compute(tags))
 
-    def _node(self, node: ast.AST, depth: int) -> Node:
+    def _node(self, node: ast.AST, depth: int) -> Node:  # noqa: C901, PLR0911, PLR0912 (a case for each kind of node)
         if depth > _DEEPEST:
             raise RecipeError(f"where: nested more than {_DEEPEST} deep.")
 
@@ -85,9 +85,9 @@ class Expression:
 
         match node:
             case ast.Constant(value=str() | int() | float() | bool() | None as constant):
-                return lambda tags: constant
+                return lambda _: constant
             case ast.Name(id=name) if name in _CONSTANTS:
-                return lambda tags: _CONSTANTS[name]
+                return lambda _: _CONSTANTS[name]
             case ast.Name() | ast.Attribute():
                 return self._name(_dotted(node))
             case ast.List(elts=items) | ast.Tuple(elts=items):
@@ -103,7 +103,7 @@ class Expression:
                 negated = inner(operand)
                 return lambda tags: not negated(tags)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                return lambda tags: -number
+                return lambda _: -number
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 one, other, compute = inner(left), inner(right), _ARITHMETIC[type(op)]
                 return lambda tags: _computed(compute, one(tags), other(tags))

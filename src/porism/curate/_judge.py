@@ -83,7 +83,9 @@ class Judge:
             apart = kind.not_in_key | {"threads", "batch_size"}
             made_by = {name: getattr(chosen, name) for name in kind.model_fields if name not in apart}
             made_by |= {"dtype": choose_dtype(made_by["dtype"])} if engine == "local" else {}
-            self._asked = cached(self._engine, fingerprint(model), {**made_by, "engine": engine}, single=engine == "local")
+            self._asked = cached(
+                self._engine, fingerprint(model), {**made_by, "engine": engine}, single=engine == "local"
+            )
         else:
             self._asked = self._engine
         self._prompt = resources.files("porism.prompts").joinpath("tag.txt").read_text(encoding="utf-8")

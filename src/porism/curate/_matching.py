@@ -5,6 +5,7 @@ What is kept in memory grows with the test sets alone.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Matcher:
     Args:
         questions: of the test sets.
         methods: ``exact``, ``ngrams``, ``near``, ``semantic``: tried in this order.
-        ngram: words of an n-gram for ``ngrams``.
+        ngram: words of an n-gram for ``ngrams``; shorter questions are only found by ``exact`` and ``semantic``.
         near_threshold: least Jaccard similarity for ``near``, names set aside.
         numbers: ``alike`` sets numbers aside too.
         semantic_threshold: least cosine.
@@ -56,7 +57,7 @@ class Matcher:
         *,
         methods: Sequence[str],
         ngram: int = 13,
-        near_threshold: float = 0.7,
+        near_threshold: float = 0.75,
         numbers: str = "alike",
         semantic_threshold: float = 0.9,
         encoder: str = "sentence",
@@ -65,7 +66,7 @@ class Matcher:
         self._methods = [method for method in _LABELS if method in methods]
         self._ngram, self._near, self._cosine = ngram, near_threshold, semantic_threshold
         self._alike = numbers == "alike"
-        self._encoder = {"encoder": encoder, "model": encoder_model}
+        self._embed = functools.partial(embeddings.embed, encoder=encoder, model=encoder_model)
         questions = [question[: _text.LONGEST] for question in questions]
         self._exact: dict[str, int] = {}
         self._runs: dict[int, list[int]] = {}
@@ -76,8 +77,10 @@ class Matcher:
             self._run_counts.append(len(runs))
             for run in runs:
                 self._runs.setdefault(run, []).append(at)
-        self._index = _Index(self._masked(questions), self._apart(questions), near_threshold) if "near" in methods else None
-        self._vectors = embeddings.embed(questions, **self._encoder) if "semantic" in methods and questions else None
+        self._index = (
+            _Index(self._masked(questions), self._apart(questions), near_threshold) if "near" in methods else None
+        )
+        self._vectors = self._embed(questions) if "semantic" in methods and questions else None
         self._numbers = self._apart(questions)
 
     def hits(self, questions: Sequence[str]) -> list[Hit | None]:
@@ -114,17 +117,20 @@ class Matcher:
     def _by_semantic(self, questions: Sequence[str]) -> list[tuple[int, float] | None]:
         if self._vectors is None or not questions:
             return [None] * len(questions)
-        cosines, places = _cells.nearest(embeddings.embed(questions, **self._encoder), self._vectors)
+        cosines, places = _cells.nearest(self._embed(questions), self._vectors)
         apart = self._apart(questions)
-        same = np.ones(len(places), np.bool_) if apart is None or self._numbers is None else apart == self._numbers[places]
+        same = (
+            np.ones(len(places), np.bool_) if apart is None or self._numbers is None else apart == self._numbers[places]
+        )
         return [
             (int(place), float(cosine)) if cosine >= self._cosine and fit else None
             for place, cosine, fit in zip(places, cosines, same, strict=True)
         ]
 
     def _masked(self, questions: Sequence[str]) -> list[str]:
-        """Normal texts, with the names set aside, and the numbers too where they do not matter."""
-        found = [" ".join(_text.words_of(question)) for question in questions]
+        """Words with the names set aside, and the numbers too where they do not matter; nothing of a short question."""
+        words = [_text.words_of(question) for question in questions]
+        found = [" ".join(some) if len(some) >= self._ngram else "" for some in words]
         return [_text.without_numbers(text) for text in found] if self._alike else found
 
     def _apart(self, questions: Sequence[str]) -> U64 | None:

@@ -62,7 +62,7 @@ class Ragged(NamedTuple):
 class Bands(NamedTuple):
     """How many bands there are, and how many MinHash values make one."""
 
-    count: int
+    bands: int
     rows: int
 
 
@@ -142,19 +142,23 @@ def _sets(codes: U32, lengths: Ints, widths: Ints) -> Ragged:
     begins = (widths <= left) | is_first
     hashes = np.zeros(len(codes), np.uint32)
     widest = int(widths.max(initial=0))
-    for step in range(widest):  # a polynomial in the codes; what lies beyond the n-gram or the text counts as nothing
-        shifted = np.zeros(len(codes), np.uint32)
-        shifted[: max(len(codes) - step, 0)] = codes[step:]
-        shifted[(step >= widths) | (step >= left)] = 0
-        hashes = hashes * np.uint32(0x01000193) + shifted
+    for step in range(widest):  # a polynomial in the codes of the n-gram, as far as the text goes
+        inside = np.flatnonzero((step < widths) & (step < left))
+        hashes[inside] = hashes[inside] * np.uint32(0x01000193) + codes[inside + step]
     keyed = (owners[begins].astype(np.uint64) << np.uint64(32)) | _mixed(hashes[begins])
-    unique = np.unique(keyed)
+    unique = _distinct(keyed)
     counts = np.bincount((unique >> np.uint64(32)).astype(np.int64), minlength=len(lengths))
     return Ragged(unique.astype(np.uint32), np.concatenate(([0], np.cumsum(counts))))
 
 
+def _distinct(values: U64) -> U64:
+    """The values, each once, sorted: ``numpy.unique`` hashes integers, which is several times slower here."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
+
+
 def signatures(sets: Ragged) -> U32:
-    """The MinHash values of each set; those of an empty set are the largest number. [N, permutations]"""
+    """The MinHash values of each set; those of an empty set are the largest number. [N, permutations]."""
     count = len(sets.starts) - 1
     found = np.full((count, _PERMUTATIONS), 0xFFFFFFFF, np.uint32)
     filled = np.flatnonzero(np.diff(sets.starts))
@@ -168,15 +172,15 @@ def signatures(sets: Ragged) -> U32:
 
 
 def keys(values: U32, shape: Bands, apart: U64 | None = None) -> U64:
-    """One key a band. [N, bands]
+    """One key a band. [N, bands].
 
     Args:
         values: MinHash values. [N, permutations]
         shape: the bands.
         apart: a number for each text: texts with different ones have no key in common. [N]
     """
-    found = np.empty((len(values), shape.count), np.uint64)
-    for band in range(shape.count):
+    found = np.empty((len(values), shape.bands), np.uint64)
+    for band in range(shape.bands):
         key = np.full(len(values), 0xCBF29CE484222325 + band, np.uint64) if apart is None else apart + np.uint64(band)
         for column in range(band * shape.rows, (band + 1) * shape.rows):
             key = (key ^ values[:, column]) * np.uint64(0x9E3779B97F4A7C15)
@@ -204,8 +208,8 @@ def candidates(found: U64) -> Pairs:
         complete = complete and bool((sizes <= _RUN).all())
         codes.extend(_within(order, borders, sizes, total))
         if sum(map(len, codes)) > 4 * total:
-            codes = [np.unique(np.concatenate(codes))]
-    whole = np.unique(np.concatenate([np.zeros(0, np.uint64), *codes]))
+            codes = [_distinct(np.concatenate(codes))]
+    whole = _distinct(np.concatenate([np.zeros(0, np.uint64), *codes]))
     return Pairs((whole // np.uint64(total)).astype(np.int64), (whole % np.uint64(total)).astype(np.int64), complete)
 
 

@@ -51,6 +51,7 @@ def allocate(limits: Sequence[int], weights: Sequence[float], count: int) -> lis
             given[at] = limits[at]
         open_ -= full
     return given
+    return given
 
 
 def draw(seed: int, *what: object) -> int:

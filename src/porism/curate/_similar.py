@@ -13,7 +13,7 @@ from porism import embeddings
 from porism.curate import _cells, _minhash, _text
 from porism.curate._clusters import settle
 from porism.errors import RecipeError
-from porism.records import Record, content_id, to_row
+from porism.records import Record
 
 __all__ = ["Encoder", "EncoderModel", "Found", "Keep", "Method", "Numbers", "Threshold", "find", "threshold_of"]
 
@@ -94,9 +94,7 @@ def find(
     The result depends on what the records are, not on their order (but for ``keep="first"`` and ``earliest``).
     """
     least = threshold_of(method, threshold)
-    look = _Look(
-        records, by=by, keep=keep, method=method, apart=numbers == "apart", grams=grams, gram_size=gram_size
-    )
+    look = _Look(records, by=by, keep=keep, method=method, apart=numbers == "apart", grams=grams, gram_size=gram_size)
     apart = look.numbers if numbers == "apart" else None
     if method == "exact":
         return look.found(_equal(look.digests))
@@ -118,7 +116,7 @@ class _Look:
         self.ids: list[str] = []
         self.texts: list[str] = []
         self._digests: list[bytes] = []
-        ranks: list[tuple[int, str, str]] = []
+        ranks: list[tuple[int, str, bytes]] = []
         numbered: list[int] = []
         self._parts: list[_minhash.Ragged] = []
         batch: list[str] = []
@@ -129,7 +127,7 @@ class _Look:
             plain = plain if apart else _text.without_numbers(plain)
             size = {"longest": -len(text), "first": at}.get(keep, 0)
             self.ids.append(record.id)
-            ranks.append((size, record.id, content_id(to_row(record))))
+            ranks.append((size, self.ids[-1], _text.digest(repr(record))))
             self._digests.append(_text.digest(plain))
             if method == "semantic":
                 self.texts.append(text)
@@ -225,7 +223,7 @@ class _Search:
 
     def pairs(self, places: Ints, *, remember: bool) -> tuple[Ints, Ints, Floats, bool]:
         """The pairs among some places with their similarity, and whether all were looked at."""
-        raise RuntimeError("each method has its own")
+        raise RuntimeError(f"each method has its own: {len(places)}, {remember}")
 
 
 class _Near(_Search):
@@ -234,10 +232,7 @@ class _Near(_Search):
     def __init__(self, sets: _minhash.Ragged, least: float, apart: U64 | None) -> None:
         super().__init__(len(sets.starts) - 1, least, apart)
         self._sets = sets
-        values = [
-            _minhash.signatures(sets.part(a, b))
-            for a, b in _steps(self.other.size, _AT_ONCE)
-        ]
+        values = [_minhash.signatures(sets.part(a, b)) for a, b in _steps(self.other.size, _AT_ONCE)]
         self._values = np.concatenate([np.zeros((0, 128), np.uint32), *values])
         self._keys = _minhash.keys(self._values, _minhash.bands(least), apart)
 
@@ -289,7 +284,7 @@ class _Semantic(_Search):
 
 
 def _most_similar(total: int, first: Ints, second: Ints, similarity: Floats) -> tuple[Ints, Floats]:
-    """Of each position the most similar partner among pairs, −1 where it has none, and how similar it is. [total]"""
+    """Of each position the most similar partner among pairs, −1 where it has none, and how similar it is. [total]."""
     one, two = np.concatenate([first, second]), np.concatenate([second, first])
     both = np.concatenate([similarity, similarity])
     order = np.lexsort((-two, both))  # the most similar, of equal ones the earliest, is written last

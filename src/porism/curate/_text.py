@@ -39,8 +39,6 @@ CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7a3"
 
 _TOKEN = re.compile(rf"[{CJK}\u0e00-\u0eff]|[^\W_{CJK}\u0e00-\u0eff]+|[-+*/=<>^%]")
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "\0": " "})
-_NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[+*/=<>^]|-(?=\s*\d)|(?<![^\W_])[a-z]+(?![^\W_])")
-_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _NUMBER_WORDS: Mapping[str, str] = {
     word: str(number)
     for words, first, step in (
@@ -51,6 +49,9 @@ _NUMBER_WORDS: Mapping[str, str] = {
     )
     for number, word in zip(range(first, 10_000, step), words.split(), strict=False)
 }
+_WORDS = r"(?<![^\W_])(?:" + "|".join(sorted(_NUMBER_WORDS, reverse=True)) + r")(?![^\W_])"
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*|" + _WORDS)
+_NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[+*/=<>^]|-(?=\s*\d)|" + _WORDS)
 
 
 def normal(text: str) -> str:
@@ -123,7 +124,7 @@ def words_of(text: str) -> list[str]:
 
 
 def without_numbers(text: str) -> str:
-    """The text with each number as 0."""
+    """A normal text with each number and number word as 0."""
     return _DIGITS.sub("0", text)
 
 
@@ -140,6 +141,6 @@ def numbers(text: str) -> int:
             found.append((value.rstrip("0").rstrip(".") if "." in value else value).lstrip("0") or "0")
         elif token in _NUMBER_WORDS:
             found.append(_NUMBER_WORDS[token])
-        elif not token[0].isalpha():
+        else:
             found.append(token)
     return int.from_bytes(hashlib.blake2b(" ".join(sorted(found)).encode(), digest_size=8).digest(), "little")

@@ -43,7 +43,7 @@ def curate(
     ] = "refuse",
     methods: Methods = ["exact", "ngrams", "near"],  # noqa: B006 (a setting's default, never changed)
     ngram: Annotated[int, Field(description="words of an n-gram", ge=3)] = 13,
-    near_threshold: Annotated[float, Field(description="least Jaccard similarity for near", gt=0, le=1)] = 0.7,
+    near_threshold: Annotated[float, Field(description="least Jaccard similarity for near", gt=0, le=1)] = 0.75,
     numbers: Annotated[
         Literal["apart", "alike"],
         Field(description="for near and semantic: whether a question with other numbers is another question"),
@@ -106,5 +106,6 @@ def _refusal(record: Record, hit: Hit, place: str, question: str) -> str:
     what = "asks what" if hit.method == "exact" else f"({hit.label}, {hit.score:.2f}) is too like what"
     return (
         f"the training record {record.id} {what} the test record {place} asks: "
-        f"{question_of(record)[:_SHOWN]!r}, {question[:_SHOWN]!r}. Remove it from one of the sets, or set action to drop."
+        f"{question_of(record)[:_SHOWN]!r}, {question[:_SHOWN]!r}. "
+        "Remove it from one of the sets, or set action to drop."
     )

@@ -65,7 +65,9 @@ def curate(
         yield marked, "" if is_kept else _reason(found, at, method)
 
 
-def hashes(*, method: Method = "exact", encoder: Encoder = "sentence", encoder_model: EncoderModel = "") -> dict[str, str]:
+def hashes(
+    *, method: Method = "exact", encoder: Encoder = "sentence", encoder_model: EncoderModel = ""
+) -> dict[str, str]:
     """The fingerprint of the encoder, where one is used."""
     return {"encoder": fingerprint(encoder, encoder_model)} if method == "semantic" else {}
 

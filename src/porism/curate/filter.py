@@ -42,9 +42,7 @@ def curate(
         else:
             yield record, f"condition: {', '.join(_shown(tags, name) for name in sorted(condition.names))}"
     for name in sorted(unseen):
-        console.notice(
-            f"  no record has the tag {name!r}.{nearest(name, known)} There are: {', '.join(sorted(known))}"
-        )
+        console.notice(f"  no record has the tag {name!r}.{nearest(name, known)} There are: {', '.join(sorted(known))}")
 
 
 def _shown(tags: Tags, name: str) -> str:

@@ -56,16 +56,16 @@ def _taken(
         raise RecipeError("curate mix: expected weights or quotas, got both. Leave one out.")
     limits = [size * repeats for size in sizes]
     if quotas:
-        limits = [min(limit, quota) if quota else size for limit, quota, size in zip(limits, quotas, sizes, strict=True)]
+        limits = [
+            min(limit, quota) if quota else size for limit, quota, size in zip(limits, quotas, sizes, strict=True)
+        ]
         return allocate(limits, [float(limit) for limit in limits], count) if count else limits
     if not weights and not count and temperature == 1.0:
         return limits if repeats > 1 else sizes
     return allocate(limits, weights or tempered(sizes, temperature), count)
 
 
-def _spread(
-    number: int, part: Source, size: int, taken: int, seed: int
-) -> Iterator[tuple[float, int, int, Made]]:
+def _spread(number: int, part: Source, size: int, taken: int, seed: int) -> Iterator[tuple[float, int, int, Made]]:
     """Each record of an input, as often as it is taken, with its place in the result, between 0 and 1; places rise."""
     whole, rest = divmod(taken, size)
     chosen = _smallest(part, rest, seed)
@@ -86,5 +86,3 @@ def _smallest(part: Source, wanted: int, seed: int) -> set[int]:
         return set()
     drawn = ((draw(seed, record.id, at), at) for at, record in enumerate(part))
     return {at for _, at in heapq.nsmallest(wanted, drawn)}
-
-

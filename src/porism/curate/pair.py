@@ -54,14 +54,19 @@ def make(
         float, Field(description="where the reward decides, it must be more than this higher", ge=0)
     ] = 0.0,
     reward: Annotated[str, Field(description="the tag that holds the reward, such as judge.reward")] = "reward",
-    pairs: Annotated[int, Field(description="most pairs of one prompt; 0: as many as right and wrong ones allow", ge=0)] = 1,
+    pairs: Annotated[
+        int, Field(description="most pairs of one prompt; 0: as many as right and wrong ones allow", ge=0)
+    ] = 1,
     max_pass_rate: Annotated[
-        float, Field(description="leave out problems of which a larger share of the judged attempts is right", gt=0, le=1)
+        float,
+        Field(description="leave out problems of which a larger share of the judged attempts is right", gt=0, le=1),
     ] = 1.0,
     well_formed: Annotated[
         bool, Field(description="only attempts that close their reasoning and then respond")
     ] = False,
-    balance: Annotated[bool, Field(description="reject the wrong answer whose length is nearest to the chosen one's")] = False,
+    balance: Annotated[
+        bool, Field(description="reject the wrong answer whose length is nearest to the chosen one's")
+    ] = False,
 ) -> Iterator[Made]:
     """Pairs, in the order in which they are complete. The input is gone through twice; only what is in a pair is held.
 
@@ -148,5 +153,3 @@ def _pair(chosen: Attempt, rejected: Attempt, choice: Choice) -> Pair:
         rejected=[Message(role="assistant", content=rejected.text)],
         meta={name: value for name, value in meta.items() if value not in (None, "")},
     )
-
-

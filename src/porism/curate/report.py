@@ -153,8 +153,10 @@ def _bars(counter: Counter[str], *, ordered: bool = False) -> list[tuple[str, in
 
 def _dropped(
     file: Path, examples: int
-) -> tuple[Counter[str], dict[str, list[tuple[str, str, str]]], dict[str, list[tuple[str, str]]], list[tuple[str, str, str]]]:
-    """Reasons with their counts, examples of each, the largest clusters, and hits in test sets beside what they match."""
+) -> tuple[
+    Counter[str], dict[str, list[tuple[str, str, str]]], dict[str, list[tuple[str, str]]], list[tuple[str, str, str]]
+]:
+    """Reasons with their counts, examples of each, the largest clusters, hits in test sets beside what they match."""
     counts: Counter[str] = Counter()
     told: dict[str, list[tuple[str, str, str]]] = {}
     sizes: Counter[str] = Counter()
@@ -190,9 +192,7 @@ def _shown(row: Mapping[str, Any]) -> tuple[str, str]:
     return question_of(record)[:_LONG], response_of(record)[:_LONG]
 
 
-def _with_heads(
-    file: Path, clusters: Mapping[str, list[tuple[str, str]]], examples: int
-) -> list[Mapping[str, Any]]:
+def _with_heads(file: Path, clusters: Mapping[str, list[tuple[str, str]]], examples: int) -> list[Mapping[str, Any]]:
     """Each cluster with the record that was kept of it."""
     heads: dict[str, Record] = {}
     for record in store.read_each(file) if clusters else ():
@@ -206,5 +206,3 @@ def _with_heads(
         }
         for head, members in list(clusters.items())[:examples]
     ]
-
-

@@ -74,7 +74,10 @@ def curate(
     for name, number in zip(names, wanted, strict=True):
         places = sorted(groups[name], key=lambda at: (order[at], at))
         kept.update(places[:number] if vectors is None else _different(vectors, places, number))
-    shown = {name: f"not sampled: {', '.join(name)}: {n:,} of {size:,} are" for name, n, size in zip(names, wanted, sizes, strict=True)}
+    shown = {
+        name: f"not sampled: {', '.join(name)}: {n:,} of {size:,} are"
+        for name, n, size in zip(names, wanted, sizes, strict=True)
+    }
     for at, record in enumerate(records):
         yield record, "" if at in kept else shown[tuple(str(tagged(record, name)) for name in by)]
 
@@ -94,24 +97,25 @@ def _product(values: Iterable[float]) -> float:
 
 
 def _vectors(texts: Sequence[str], diversity: str, encoder: str, encoder_model: str) -> Floats | None:
-    """A vector of length 1 for each text; None where records are taken at random. [N, D]"""
+    """A vector of length 1 for each text; None where records are taken at random. [N, D]."""
     if diversity == "none":
         return None
     if diversity == "semantic":
         return embeddings.embed(texts, encoder=encoder, model=encoder_model)
-    found = np.zeros((len(texts), _SKETCH), np.float32)
+    found: Floats = np.zeros((len(texts), _SKETCH), np.float32)
     for start in range(0, len(texts), 2_000):
         sets = _minhash.grams([_text.normal(text) for text in texts[start : start + 2_000]])
         owners = np.repeat(np.arange(len(sets.starts) - 1), np.diff(sets.starts)) + start
         signs = np.where(sets.values >> np.uint32(31), np.float32(1), np.float32(-1))
         np.add.at(found, (owners, (sets.values % _SKETCH).astype(np.int64)), signs)
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    return found
 
 
 def _different(vectors: Floats, places: Sequence[int], wanted: int) -> list[int]:
     """The wanted number of places whose vectors differ most, from a random order of them."""
-    if wanted >= len(places):
-        return list(places)
+    if not wanted or wanted >= len(places):
+        return list(places)[:wanted]
     parts = -(-len(places) // _GROUP)
     cut = [places[part::parts] for part in range(parts)]
     shares = allocate([len(part) for part in cut], [float(len(part)) for part in cut], wanted)

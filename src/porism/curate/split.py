@@ -82,7 +82,9 @@ def make(
         yield Made(marked, part="" if name == main else name)
 
 
-def hashes(*, method: Method = "near", encoder: Encoder = "sentence", encoder_model: EncoderModel = "") -> dict[str, str]:
+def hashes(
+    *, method: Method = "near", encoder: Encoder = "sentence", encoder_model: EncoderModel = ""
+) -> dict[str, str]:
     """The fingerprint of the encoder, where one is used."""
     return {"encoder": fingerprint(encoder, encoder_model)} if method == "semantic" else {}
 

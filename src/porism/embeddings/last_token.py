@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from porism.models.load import fingerprint, load as load_model
+from porism.models.load import fingerprint
+from porism.models.load import load as load_model
 from porism.models.machine import choose_threads, prepare
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class LastToken:
         self._longest = min(int(context), _LONGEST)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The states, in the order of the texts. [N, D]"""
+        """The states, in the order of the texts. [N, D]."""
         import numpy as np
         import torch
 

@@ -40,7 +40,7 @@ class Sentence:
         self._model = model
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The vectors, in the order of the texts. [N, D]"""
+        """The vectors, in the order of the texts. [N, D]."""
         import numpy as np
 
         found = self._model.encode(
