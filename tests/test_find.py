@@ -10,7 +10,7 @@ def test_a_files_name_is_its_name() -> None:
     from porism.problems import gsm8k
 
     assert find.find("porism.problems", "gsm8k", "load") is gsm8k.load
-    assert find.names("porism.problems") == ["file", "gsm8k", "procedural"]
+    assert find.names("porism.problems") == ["file", "gsm8k", "humaneval", "mbpp", "procedural"]
     assert find.summary("porism.problems", "gsm8k").startswith("GSM8K")
 
 

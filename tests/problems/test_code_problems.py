@@ -1,7 +1,9 @@
 """HumanEval, MBPP, and tests from the user's own files."""
 
 import gzip
+import http.server
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,53 @@ def test_parquet_as_the_hub_has_it(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "test.parquet")
     (problem,) = humaneval.load("test", path=str(tmp_path / "test.parquet"))
     assert problem.meta["task"] == "HumanEval/0"
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """Serves one file of one data set, as a hub does."""
+
+    def do_HEAD(self) -> None:
+        body = self.server.body if self.path == self.server.place else b""  # type: ignore[attr-defined]
+        self.send_response(200 if body else 404)
+        for name, value in (("ETag", '"abc"'), ("X-Repo-Commit", "c" * 40), ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        if not body:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_from_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "test.parquet")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.body = (tmp_path / "test.parquet").read_bytes()  # type: ignore[attr-defined]
+    server.place = (  # type: ignore[attr-defined]
+        "/datasets/openai/openai_humaneval/resolve/main/openai_humaneval/test-00000-of-00001.parquet"
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    try:
+        (problem,) = humaneval.load("test", path="hub")
+        assert problem.meta["function"] == "half"
+        with pytest.raises(DataError, match=r"MBPP: the hub does not give full/train-00000"):
+            list(mbpp.load("train", path="hub"))
+        with pytest.raises(RecipeError, match="the hub has the splits apart"):
+            list(mbpp.load("all", path="hub"))
+    finally:
+        server.shutdown()
+        server.server_close()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    with pytest.raises(MissingData, match="the hub cannot be reached"):
+        list(mbpp.load("test", path="hub"))
 
 
 # --- your own tests ---

@@ -34,6 +34,7 @@ class World(NamedTuple):
 
     secret: Path
     victim: subprocess.Popen[bytes]
+    devices: list[Any]
     port: int
     visits: list[Any]
 
@@ -52,11 +53,16 @@ def world(tmp_path_factory: pytest.TempPathFactory, tier: str) -> Iterator[World
     server = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_serve, args=(server, visits), daemon=True).start()
     os.environ["PORISM_TEST_SECRET"] = WORD
-    yield World(secret, victim, server.getsockname()[1], visits)
+    yield World(secret, victim, devices(), server.getsockname()[1], visits)
     del os.environ["PORISM_TEST_SECRET"]
     server.close()
     victim.kill()
     victim.wait()
+
+
+def devices() -> list[Any]:
+    """Mode and owner of the devices that programs see."""
+    return [Path(f"/dev/{name}").stat()[:6] for name in ("null", "zero", "full", "random", "urandom")]
 
 
 def _serve(server: socket.socket, visits: list[Any]) -> None:
@@ -148,7 +154,7 @@ def test_no_cheat_passes(name: str, ran: Callable[[str], list[sandbox.Judged]]) 
         assert not any(one.status == "passed" for one in outcome.tests)
 
 
-def test_nothing_is_left_behind(ran: Callable[[str], Any], tier: str) -> None:
+def test_nothing_is_left_behind(ran: Callable[[str], Any], world: World, tier: str) -> None:
     for name in (*ESCAPES, *FLOODS, *LEFT_BEHIND, *(f"cheat: {name}" for name in CHEATS)):
         ran(name)
     box = sandbox._box._boxes[tier]
@@ -157,6 +163,7 @@ def test_nothing_is_left_behind(ran: Callable[[str], Any], tier: str) -> None:
         time.sleep(0.1)
     assert len(left) <= 2, "the sandbox's first process, and the one that forks"
     assert box.alive
+    assert devices() == world.devices
     mounts = Path("/proc/self/mountinfo").read_text()
     assert "porism" not in mounts
     after = "import os\nprint(os.listdir('.'), os.listdir('/dev/shm'), os.getpid() < 10)"

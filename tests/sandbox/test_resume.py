@@ -63,6 +63,7 @@ def test_goes_on_where_it_was_killed(tmp_path: Path, tier: str, sandbox: str) ->
     done = killed(file, tmp_path / "cut", sandbox)
     assert AT_ONCE <= done < COUNT
     before = set(log.read_text().split()[:done]) if log.exists() else set()
+    time.sleep(2)  # what was under way ends with the process that wanted it
     log.unlink(missing_ok=True)
     subprocess.run(command(file, tmp_path / "cut", sandbox), check=True, capture_output=True)
     rows = lines(tmp_path / "cut" / "records.jsonl")

@@ -33,6 +33,7 @@ _LIMITS = {
     "wall": "waited until its wall time was over",
     "memory": "reached its limit of memory",
     "output": "wrote more than it may",
+    "processes": "started more processes than it may",
 }
 
 

@@ -65,7 +65,8 @@ def _from_hub(data: Published) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(huggingface_hub.hf_hub_download(data.repository, data.file, repo_type="dataset"))
+        asked = os.environ.get("HF_ENDPOINT") or None
+        return Path(huggingface_hub.hf_hub_download(data.repository, data.file, repo_type="dataset", endpoint=asked))
     except LocalEntryNotFoundError:
         raise MissingData(
             f"{data.title}: the hub cannot be reached. Download the file from {data.source}, and give its place with "

@@ -43,6 +43,8 @@ def load(split: str = "train", *, path: PathSetting = "") -> Iterator[Problem]:
         DataError: a row without task_id, text, code and tests; names its place.
     """
     numbers = _numbers(split)
+    if split == "all" and path == HUB:
+        raise RecipeError("MBPP: the hub has the splits apart. Choose prompt, test, validation or train.")
     for place, row in rows(find(_data(split), path)):
         number, text, code = (row.get(key) for key in ("task_id", "text", "code"))
         tests: list[str] = _texts(row.get("test_list"))
@@ -76,7 +78,7 @@ def _numbers(split: str) -> range:
 
 
 def _data(split: str) -> Published:
-    file = f"full/{'test' if split == 'all' else split}-00000-of-00001.parquet"
+    file = f"full/{split}-00000-of-00001.parquet"
     source = "the google-research repository (mbpp)"
     return Published("MBPP", ("mbpp.jsonl",), source, "google-research-datasets/mbpp", file)
 

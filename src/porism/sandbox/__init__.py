@@ -10,8 +10,9 @@ in which it came about.
 
 from __future__ import annotations
 
-from porism.sandbox._box import SandboxError, ready
+from porism.sandbox._box import ready
 from porism.sandbox._running import Judged, Limits, Outcome, Ran, judge, run
+from porism.sandbox._started import SandboxError
 from porism.sandbox._tiers import AUTO, TIERS, UNSAFE, Refused, described
 
 __all__ = [

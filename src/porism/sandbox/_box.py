@@ -8,65 +8,21 @@ import select
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from porism.errors import PorismError
+from porism.sandbox._gvisor import GvisorBox
+from porism.sandbox._started import SandboxError, Started
 from porism.sandbox._tiers import Refused, described, launch
-from porism.sandbox.inside.wire import Gone, Line, Unsendable
+from porism.sandbox.inside.wire import Gone
 
-__all__ = ["Box", "SandboxError", "Started", "ready", "shared"]
+__all__ = ["AnyBox", "Box", "ready", "shared"]
 
 _START = 60.0
 """Seconds a sandbox may take to start; the machine may be busy."""
 _END = 10.0
 """Seconds it may take to end."""
-
-
-class SandboxError(PorismError):
-    """The sandbox itself failed: nothing is known of the program."""
-
-
-class Started:
-    """A process that a sandbox was asked for.
-
-    Args:
-        control: to the process that watches it.
-        wanted: what it is to run, and its limits.
-    """
-
-    def __init__(self, control: socket.socket, wanted: Mapping[str, Any]) -> None:
-        self.line = Line(control)
-        try:
-            self.line.send(dict(wanted))
-        except Unsendable as error:
-            raise SandboxError(f"the program, its input or its tests are {error}") from None
-        self._wall = float(wanted["limits"]["wall"])
-        self._report: dict[str, Any] | None = None
-
-    def report(self, grace: float) -> dict[str, Any]:
-        """How it ended: waits for that.
-
-        Args:
-            grace: seconds to wait beyond its limit of wall time.
-
-        Raises:
-            SandboxError: it did not start, or whoever watches it was killed from outside.
-        """
-        if self._report is None:
-            try:
-                self._report = self.line.receive(time.monotonic() + self._wall + grace)
-            except Gone:
-                raise SandboxError("a sandboxed process ended without a report; the sandbox was killed") from None
-            if "failed" in self._report:
-                raise SandboxError(f"a sandboxed process could not be started: {self._report['failed']}")
-        return self._report
-
-    def close(self) -> None:
-        """End it, with all that it started."""
-        self.line.close()
 
 
 class Box:
@@ -83,9 +39,13 @@ class Box:
         self.tier = tier
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.process = self._started(theirs)
-        self._wait_until_ready()
+        try:
+            with theirs:
+                self.process = self._started(theirs)
+            self._wait_until_ready()
+        except Refused:
+            self._control.close()
+            raise
 
     def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         command = launch(self.tier, theirs.fileno())
@@ -109,7 +69,6 @@ class Box:
             return
         self.process.kill()
         _, complaint = self.process.communicate()
-        self._control.close()
         why = " ".join(complaint.decode("utf-8", "replace").split())[-400:] or "it does not answer"
         raise Refused(f"sandbox: {self.tier} does not work on this machine ({why}). {_INSTEAD}")
 
@@ -171,13 +130,14 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_boxes: dict[str, Box] = {}
+AnyBox = Box | GvisorBox
+_boxes: dict[str, AnyBox] = {}
 _at_work = threading.Semaphore(_processors())
 _lock = threading.Lock()
 
 
 @contextmanager
-def shared(tier: str) -> Iterator[Box]:
+def shared(tier: str) -> Iterator[AnyBox]:
     """This process's sandbox of a tier, started when it is first needed; as many programs at once as processors.
 
     A forked child gets one of its own.
@@ -191,7 +151,7 @@ def shared(tier: str) -> Iterator[Box]:
             if box is None or not box.alive:
                 if box is not None:
                     box.close()
-                box = _boxes[tier] = Box(tier)
+                box = _boxes[tier] = GvisorBox() if tier == "gvisor" else Box(tier)
         yield box
 
 

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from porism.sandbox._box import Box, SandboxError, Started, shared
+from porism.sandbox._box import AnyBox, shared
+from porism.sandbox._started import SandboxError, Started
 from porism.sandbox._tiers import AUTO, described
 from porism.sandbox.inside.wire import Gone, Line
 
 __all__ = ["Judged", "Limits", "Outcome", "Ran", "judge", "run"]
 
-Limit = Literal["", "cpu", "wall", "memory", "output", "starved"]
+Limit = Literal["", "cpu", "wall", "memory", "output", "processes", "starved"]
 """The limit that ended a program. ``starved``: the machine was too busy to give it its processor time."""
 
 _GRACE = 10.0
@@ -202,7 +203,7 @@ def _judged(tier: str, tests_run: Started, program: Started, report: tuple[socke
 
 
 @contextmanager
-def _answering(box: Box, source: str, limits: Limits) -> Iterator[tuple[socket.socket, Started]]:
+def _answering(box: AnyBox, source: str, limits: Limits) -> Iterator[tuple[socket.socket, Started]]:
     """A process that holds a program and answers questions; our end of its channel."""
     ours, theirs = socket.socketpair()
     with ours:

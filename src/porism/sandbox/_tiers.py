@@ -13,14 +13,28 @@ from pathlib import Path
 from porism.errors import RecipeError, nearest
 from porism.sandbox._descend import PLACE
 from porism.sandbox.inside import seccomp
+from porism.sandbox.inside.cage import DEVICES
 
-__all__ = ["AUTO", "TIERS", "UNSAFE", "Refused", "described", "launch"]
+__all__ = [
+    "AUTO",
+    "BOX",
+    "FLAGS",
+    "HERE",
+    "TIERS",
+    "UNSAFE",
+    "Refused",
+    "bwrap",
+    "described",
+    "launch",
+    "mounts",
+    "python",
+]
 
 AUTO = "auto"
 UNSAFE = "unsafe"
 TIERS = {
     "bubblewrap": "namespaces of its own, no network, read-only system, system-call filter, no capabilities, no root",
-    "gvisor": "the same within gVisor's runsc, a kernel of its own in front of the machine's",
+    "gvisor": "a kernel of its own for every program, gVisor's; no network, read-only system, system-call filter",
     UNSAFE: "no isolation: limits alone; for code that you trust",
 }
 """Name → what it is. ``auto`` is bubblewrap."""
@@ -28,10 +42,10 @@ TIERS = {
 _NOBODY = 65534
 """Who programs run as where Porism itself is run by root."""
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf")
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_HERE = Path(__file__).parent / "inside"
-_FLAGS = ("-s", "-P", "-B", "-X", "utf8")
-_BOX = "/box/porism/sandbox/inside"
+HERE = Path(__file__).parent / "inside"
+"""What runs within, as it lies here and as it is seen there."""
+FLAGS = ("-s", "-P", "-B", "-X", "utf8")
+BOX = "/box/porism/sandbox/inside"
 _INSTALL = "Install it with: pip install 'porism[sandbox]' (or Debian's package bubblewrap)."
 
 
@@ -65,7 +79,7 @@ def launch(tier: str, control: int) -> list[str]:
     """
     arguments = [str(control), tier]
     if tier == UNSAFE:
-        return [_python(), *_FLAGS, str(_HERE / "start.py"), *arguments]
+        return [python(), *FLAGS, str(HERE / "start.py"), *arguments]
     if sys.platform != "linux" or platform.machine() not in seccomp.KNOWN_MACHINES:
         raise Refused(
             f"sandbox: isolation needs Linux on {' or '.join(seccomp.KNOWN_MACHINES)}; this is {sys.platform} on "
@@ -93,7 +107,7 @@ def bwrap() -> str:
 
 def _bubblewrap(arguments: list[str]) -> list[str]:
     program = Path(bwrap()).absolute()
-    shown = [*_mounts(), (_HERE, _BOX)]
+    shown = [*mounts(), (HERE, BOX)]
     if os.geteuid() != 0:
         return [str(program), *_walls(shown, arguments)]
     # Root's folders may be closed to others: they are shown to nobody by another path.
@@ -102,7 +116,7 @@ def _bubblewrap(arguments: list[str]) -> list[str]:
     places = {folder: Path(PLACE, str(number)) for number, folder in enumerate(folders)}
     moved = [(places.get(source, source) if isinstance(source, Path) else source, target) for source, target in shown]
     command = [str(places[package] / program.relative_to(package))]
-    descend = [_python(), "-S", "-E", str(_HERE.parent / "_descend.py"), str(_NOBODY), *map(str, folders), "--"]
+    descend = [python(), "-S", "-E", str(HERE.parent / "_descend.py"), str(_NOBODY), *map(str, folders), "--"]
     return [*descend, *command, *_walls(moved, arguments)]
 
 
@@ -113,22 +127,22 @@ def _walls(shown: list[tuple[Path | str, str]], arguments: list[str]) -> list[st
     command += ["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--setenv", "PYTHONHASHSEED", "0"]
     for source, target in shown:
         command += ["--symlink" if isinstance(source, str) else "--ro-bind", str(source), target]
-    for name in _DEVICES:
+    for name in DEVICES:
         command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     command += ["--dir", "/dev/shm", "--dir", "/tmp", "--proc", "/proc", "--remount-ro", "/", "--chdir", "/"]  # noqa: S108
-    return [*command, "--", _python(), *_FLAGS, f"{_BOX}/start.py", *arguments]
+    return [*command, "--", python(), *FLAGS, f"{BOX}/start.py", *arguments]
 
 
-def _python() -> str:
-    """The interpreter itself, not that of a virtual environment."""
+def python() -> str:
+    """The path of the interpreter itself, not that of a virtual environment."""
     base = getattr(sys, "_base_executable", "") or sys.executable
     return str(Path(base).resolve())
 
 
-def _mounts() -> list[tuple[Path | str, str]]:
+def mounts() -> list[tuple[Path | str, str]]:
     """What of the system is to be seen: a path is shown where it stands, a text is a symbolic link."""
     found: list[tuple[Path | str, str]] = []
-    places = [*_SYSTEM, sys.base_prefix, sys.base_exec_prefix, str(Path(_python()).parent)]
+    places = [*_SYSTEM, sys.base_prefix, sys.base_exec_prefix, str(Path(python()).parent)]
     for place in dict.fromkeys(places):
         path = Path(place)
         if any(isinstance(source, Path) and path.is_relative_to(source) for source, _ in found):

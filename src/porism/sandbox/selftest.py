@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from porism.sandbox._box import SandboxError
 from porism.sandbox._running import Limits, Ran, judge, run
+from porism.sandbox._started import SandboxError
 from porism.sandbox._tiers import described
 
 __all__ = ["Proof", "proofs"]

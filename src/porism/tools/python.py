@@ -20,6 +20,7 @@ _LIMITS = {
     "starved": "stopped: the machine was too busy",
     "memory": "stopped: it reached its limit of memory",
     "output": "stopped: it wrote too much",
+    "processes": "stopped: it started too many processes",
 }
 
 Seconds = Annotated[int, Field(description="limit of processor time", ge=1)]

@@ -2,6 +2,7 @@
 
 It reads no program and no test: what it passes on is sockets, so nothing of one program is in the memory that the next
 one inherits. ``python start.py FD TIER`` listens on the socket FD.
+``python start.py - gvisor ROLE`` is for one program alone.
 """
 
 from __future__ import annotations
@@ -76,11 +77,7 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[3]))
     from porism.sandbox.inside.cage import Cage
 
-    number = int(sys.argv[1])
-    os.closerange(3, number)  # what was needed to start the sandbox
-    os.closerange(number + 1, _MOST_DESCRIPTORS)
-    control = socket.socket(fileno=number)
-    cage = Cage(isolated=sys.argv[2] != "unsafe")
+    cage = Cage(sys.argv[2])
     for name in _COMMON:
         importlib.import_module(name)
     import porism.sandbox.inside.judge
@@ -90,6 +87,12 @@ def main() -> None:
     sys.path.pop(0)
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    if sys.argv[2] == "gvisor":
+        _alone(cage, sys.argv[3])
+    number = int(sys.argv[1])
+    os.closerange(3, number)  # what was needed to start the sandbox
+    os.closerange(number + 1, _MOST_DESCRIPTORS)
+    control = socket.socket(fileno=number)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -105,6 +108,19 @@ def main() -> None:
                 _start(cage, message, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _alone(cage: Any, role: str) -> NoReturn:
+    """Be the one process that a sandbox was started for; its sockets are the standard streams."""
+    from porism.sandbox.inside.supervise import supervise
+
+    count = {"program": 1, "answers": 2, "tests": 3}[role]
+    ends = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=os.dup(number)) for number in range(count)]
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(null)
+    supervise(cage, ends[0], ends[1:], lambda wanted: _run(role.encode(), ends[1:], wanted))
 
 
 def _start(cage: Any, message: bytes, descriptors: list[int]) -> NoReturn:

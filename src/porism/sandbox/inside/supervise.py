@@ -22,6 +22,8 @@ from porism.sandbox.inside.wire import Gone, Line
 __all__ = ["supervise"]
 
 Run = Callable[[dict[str, Any]], None]
+_CONFINED = "confined"
+_TROUBLE = 1000
 
 
 def supervise(cage: Cage, control: socket.socket, ends: list[socket.socket], run: Run) -> NoReturn:
@@ -51,9 +53,15 @@ def _run(
     own = "" if cage.isolated else tempfile.mkdtemp(prefix="porism-unsafe-")
     os.chdir(own or "/tmp")  # noqa: S108  (which is the namespace's own)
     outputs = [os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)] if "stdin" in wanted else []
+    told, tell = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
-        _become(cage, wanted, (control, processes), outputs, run)
+        _become(cage, wanted, (control, processes), (tell, outputs), run)
+    os.close(tell)
+    trouble = os.read(told, _TROUBLE).decode("utf-8", "replace")
+    os.close(told)
+    if trouble != _CONFINED:
+        raise OSError(f"the walls could not be built: {trouble or 'the process ended'}")
     for _, write in outputs:
         os.close(write)
     for end in ends:
@@ -68,10 +76,14 @@ def _run(
 
 
 def _become(
-    cage: Cage, wanted: dict[str, Any], kept: tuple[socket.socket, int], outputs: list[tuple[int, int]], run: Run
+    cage: Cage,
+    wanted: dict[str, Any],
+    kept: tuple[socket.socket, int],
+    pipes: tuple[int, list[tuple[int, int]]],
+    run: Run,
 ) -> NoReturn:
     """Be the program's process: standard streams, walls, then ``run``. Nothing returns from here."""
-    code = 1
+    code, (tell, outputs) = 1, pipes
     try:
         os.setsid()
         kept[0].close()  # which are the watcher's
@@ -86,7 +98,13 @@ def _become(
             os.dup2(descriptor, number)
         for descriptor in (source, *targets, *(read for read, _ in outputs)):
             os.close(descriptor)
-        cage.confine(wanted["limits"])
+        try:
+            cage.confine(wanted["limits"])
+        except (OSError, ValueError) as error:
+            os.write(tell, f"{type(error).__name__}: {error}".encode()[:_TROUBLE])
+            os._exit(1)
+        os.write(tell, _CONFINED.encode())
+        os.close(tell)
         run(wanted)
         code = 0
     finally:

@@ -21,6 +21,8 @@ _TICKS_IN_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TAIL = 4000
 """Bytes of the standard error that are kept."""
+_NEARLY = 0.7
+"""Share of the limit of processor time that its use may seem to be when it is reached: the kernel counts twice."""
 _AT_WORK = 0.05
 """Share of a second's processor time above which a program that has no more time is taken to compute, not to wait."""
 
@@ -51,9 +53,13 @@ class Watch:
         self._read = {descriptor: bytearray() for descriptor in outputs}
         self._began = time.monotonic()
         self._recent: collections.deque[float] = collections.deque(maxlen=round(1 / _TICK))
-        self._pidfd, self._control = os.pidfd_open(child), control.fileno()
+        self._control = control.fileno()
+        try:
+            self._pidfd = os.pidfd_open(child)
+        except OSError:  # a kernel that has none: the child is looked after with each tick
+            self._pidfd = -1
         self._poll = select.poll()
-        for descriptor in (self._pidfd, self._control, *outputs):
+        for descriptor in (*([self._pidfd] if self._pidfd >= 0 else []), self._control, *outputs):
             self._poll.register(descriptor, select.POLLIN)
         for descriptor in outputs:
             os.set_blocking(descriptor, False)
@@ -71,7 +77,8 @@ class Watch:
         for descriptor in self._outputs:
             limit = self._drain(descriptor) or limit
         seconds, code = used.ru_utime + used.ru_stime, os.waitstatus_to_exitcode(status)
-        if not limit and code in (-signal.SIGXCPU, -signal.SIGKILL) and seconds > self._limits["cpu"] - 0.1:
+        killed = code == -signal.SIGKILL and seconds > _NEARLY * self._limits["cpu"]  # it ignored the first signal
+        if not limit and (killed or code == -signal.SIGXCPU):
             limit = "cpu"
         out, err = (bytes(self._read[descriptor]) for descriptor in self._outputs) if self._outputs else (b"", b"")
         return {
@@ -92,6 +99,8 @@ class Watch:
                     raise Gone("nobody asks any more")
                 if self._drain(descriptor):
                     return "output"
+            if self._pidfd < 0 and os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return ""
             limit = self._over()
             if limit:
                 return limit
@@ -118,6 +127,8 @@ class Watch:
         self._recent.append(used.seconds)
         if used.processes > 1 and used.memory > self._limits["memory"]:
             return "memory"
+        if used.processes > self._limits["processes"]:
+            return "processes"
         if used.seconds > self._limits["cpu"] + 1:
             return "cpu"
         if late:
