@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 from porism.graders import check, grade_all
 from porism.problems import humaneval, mbpp
 from porism.problems._python import tree

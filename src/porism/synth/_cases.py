@@ -236,7 +236,7 @@ def _form(problem: Problem) -> _Form:
         function = str(problem.meta.get("function", ""))
         start = str(problem.meta.get("start", ""))
         empty = [Call(expected=None)] if function else [Run(output="")]
-        tests = CodeTests(tests=empty, function=function, start=start)  # type: ignore[arg-type]  # one of the lists
+        tests = CodeTests(tests=empty, function=function, start=start)
     return _Form(tests.function if tests.kind != "runs" else "", tests)
 
 

@@ -175,13 +175,15 @@ class Sampler:
             scores_B_N += self._steer()
         scores_B_N[rows, drawn.chosen_B_K] = -np.inf
         scores_B_N -= scores_B_N.max(axis=1, keepdims=True)
-        return np.exp(scores_B_N.astype(np.float32))
+        return np.asarray(np.exp(scores_B_N.astype(np.float32)))
 
     def near(self, concept_B: Places) -> Floats:
         """The cosines of some concepts with all, as [B, N]."""
+        found: Floats
         if self._gram_N_N is not None:
-            return self._gram_N_N[concept_B]
-        found: Floats = self._vectors_N_D[concept_B] @ self._vectors_N_D.T
+            found = self._gram_N_N[concept_B]
+        else:
+            found = self._vectors_N_D[concept_B] @ self._vectors_N_D.T
         return found
 
     def together(self, concept_B: Places) -> tuple[Places, Places, Floats]:
