@@ -81,6 +81,15 @@ _EXAMPLES = {
         "porism synth magpie --model smollm2-135m --total 60 --ins-temp 1.2 --ins-top-p 1.0 "
         "--res-temp 0.1 --res-top-p 1.0 --output runs/magpie"
     ),
+    "synth concepts": "porism synth concepts --domain math --levels 'high school' --output concepts.jsonl",
+    "synth concepts_extract": "porism synth concepts-extract --input train.jsonl --output extracted.jsonl",
+    "synth concepts_encode": "porism synth concepts-encode --input concepts.jsonl --output encoded",
+    "synth concepts_sample": "porism synth concepts-sample --input concepts.jsonl --total 1000 --output draws.jsonl",
+    "synth concepts_generate": "porism synth concepts-generate --input draws.jsonl --output problems",
+    "synth concepts_rationales": "porism synth concepts-rationales --input problems --output rationales",
+    "synth concepts_report": "porism synth concepts-report --input problems --output page",
+    "synth testcases": "porism synth testcases --input code.jsonl --output tested",
+    "synth trajectories": "porism synth trajectories --input problems --samples 8 --output trajectories",
     "synth respond": "porism synth respond --input runs/magpie --responses 4 --res-temp 0.8 --output runs/align",
     "synth rewrite": "porism synth rewrite --input train.jsonl --ways rephrase --ways backward --votes 4 --output more",
     "synth report": "porism synth report --input runs/magpie --input runs/align --output runs/synth-report",

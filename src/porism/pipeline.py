@@ -54,7 +54,9 @@ VERBS = {
 
 _Made = tuple[type[Record], ...] | None
 
-_REFERENCES = ("input", "before", "after", "against", "attempts", "model")
+_MODELS = ("model", "posterior")
+"""Settings that name a model."""
+_REFERENCES = ("input", "before", "after", "against", "attempts", "embed", *_MODELS)
 """Settings that name files or models. In a recipe they may name an earlier stage."""
 
 
@@ -285,7 +287,7 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
         stage = prepare(entry.verb, entry.part, values, where, entry.name)
         for name, value in _references(stage.settings):
             target = _resolve(name, value, stages, Path(), where)
-            if name == "model" and target == value and getattr(stage.settings, "engine", "local") in LOADS:
+            if name in _MODELS and target == value and getattr(stage.settings, "engine", "local") in LOADS:
                 verify(value)
         _check_file(stage.settings, where)
         made.append(_flow(stage, stages, made, where))
@@ -311,15 +313,16 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
     passed: list[_Made] = []
     for name, value in _references(stage.settings):
         labels = [(other.name, other.verb) for other in earlier]
-        stage_name, _ = _parted(value, labels)
-        if not any(stage_name in label for label in labels):
+        label, part = _parted(value, labels)
+        if not recipe.names_stage(label, labels):
             passed += [None] if name == "input" else []
             continue
-        number = recipe.number_of(stage_name, labels, f"{where}: {name}")
-        found, reads = made[number], stage.settings.reads if name != "against" else ()
-        if name == "model":
+        number = recipe.number_of(label, labels, f"{where}: {name}")
+        found = None if part else made[number]  # what stands beside the records may be of another class
+        reads = stage.settings.reads if name != "against" else ()
+        if name in _MODELS:
             if earlier[number].verb != "train":
-                raise RecipeError(f"{where}: model: the stage {value!r} makes no model; only 'train' does.")
+                raise RecipeError(f"{where}: {name}: the stage {value!r} makes no model; only 'train' does.")
             continue
         if found == ():
             raise RecipeError(f"{where}: {name}: the stage {value!r} makes no records that another stage could read.")
@@ -369,11 +372,11 @@ def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, wher
     """
     labels = [(stage.name, stage.verb) for stage in earlier]
     label, part = _parted(value, labels)
-    if any(label in known for known in labels):
+    if recipe.names_stage(label, labels):
         number = recipe.number_of(label, labels, f"{where}: {name}")
         place = folder / folder_of(earlier, number)
-        return str(place / "model" if name == "model" else place / f"{part}.jsonl" if part else place)
-    if name == "model":
+        return str(place / "model" if name in _MODELS else place / f"{part}.jsonl" if part else place)
+    if name in _MODELS:
         return value
     if not Path(value).expanduser().exists():
         known = [label for label, _ in labels]
@@ -387,7 +390,7 @@ def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, wher
 def _parted(value: str, labels: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """``split/test``, a file of records that a stage writes beside its main one, as the stage and the file's name."""
     label, _, part = value.partition("/")
-    is_part = re.fullmatch(r"[A-Za-z0-9_-]+", part) and any(label == name for name, _ in labels)
+    is_part = re.fullmatch(r"[A-Za-z0-9_-]+", part) and recipe.names_stage(label, labels)
     return (label, part) if is_part else (value, "")
 
 
@@ -420,9 +423,9 @@ def _key(module: Any, stage: Stage) -> store.Key:
     inputs = {**store.hashes(_named_files(stage)), **module.inputs(stage.part, stage.settings)}
     references: dict[str, list[str]] = {}
     for name, value in _references(stage.settings):
-        if name != "model":
+        if name not in _MODELS:
             references.setdefault(name, []).append(store.sha256(store.locate(value)))
-    hashed = {*references, *(["model"] if "model" in inputs else []), *(["path"] if inputs else [])}
+    hashed = {*references, *(name for name in _MODELS if name in inputs), *(["path"] if inputs else [])}
     left_out = hashed | stage.settings.not_in_key
     settings = {name: value for name, value in stage.settings.model_dump(mode="json").items() if name not in left_out}
     return store.Key(f"{stage.verb} {stage.part}".strip(), settings, references, inputs, __version__)
@@ -437,9 +440,10 @@ def _named_files(stage: Stage) -> list[Path]:
     places = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values if len(value) < 1024]
     found = []
     for place in (place.expanduser() for place in places):
-        file = place / "records.jsonl" if place.is_dir() else place
-        if file.suffix and file.is_file():
-            found.append(file)
+        with contextlib.suppress(OSError):  # a text that is longer than a file's name can be
+            file = place / "records.jsonl" if place.is_dir() else place
+            if file.suffix and file.is_file():
+                found.append(file)
     return found
 
 

@@ -14,6 +14,19 @@ A recipe is a YAML file:
 
 ``before.max_tokens=200`` on the command line overrides one setting of the stage called ``before``;
 ``seed=3`` one of the recipe's own. An unknown key is an error that names the nearest known one.
+
+Stages that are done several times stand under ``repeat``; the files of one round feed the next:
+
+      - repeat: 3
+        name: em
+        stages:
+          - synth: concepts-rationales
+            model: {first: smollm2-135m, then: train}
+          - train: sft
+
+Their names get the number of the round: ``train-sft.1``, ``train-sft.2``. A name without a number is the latest such
+stage before. ``{first: a, then: b}`` is a in the first round and b in the others. ``em.rounds=5`` overrides the number
+of rounds, ``train-sft.lr=1e-4`` a setting of every round, ``train-sft.2.lr=1e-4`` one of the second.
 """
 
 from __future__ import annotations
@@ -34,6 +47,7 @@ from porism.records import Record
 
 __all__ = [
     "NOT_IN_KEY",
+    "REPEAT",
     "Recipe",
     "Seed",
     "Settings",
@@ -41,6 +55,7 @@ __all__ = [
     "bind",
     "build",
     "load",
+    "names_stage",
     "number_of",
     "override",
     "scalar",
@@ -67,6 +82,10 @@ Seed = Annotated[int, pydantic.Field(ge=0, lt=2**32)]
 NOT_IN_KEY = "not in key"
 """In a parameter's ``Annotated[…]``: a setting that cannot change the records; see :class:`Settings`."""
 
+REPEAT = "repeat"
+"""In the place of a verb: the stages below it are done several times."""
+_MOST_ROUNDS = 100
+
 S = TypeVar("S", bound=Settings)
 R = TypeVar("R")
 
@@ -76,7 +95,7 @@ class StageEntry(Settings):
 
     verb: str
     part: str = ""
-    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[0-9]+)?$")
     settings: dict[str, Any] = {}
 
 
@@ -131,8 +150,10 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{file}: the YAML is nested too deeply to be read.") from None
     if not isinstance(value, dict):
         raise RecipeError(f"{file}: expected a mapping with the keys name and stages, got {type(value).__name__}.")
-    value = {**value, "stages": _stages(value.get("stages"), file)}
-    for text in overrides:
+    stages = _stages(value.get("stages"), file)
+    later = [text for text in overrides if not _override_rounds(stages, text)]
+    value = {**value, "stages": _unrolled(stages, file)}
+    for text in later:
         override(value, text)
     place = file.resolve()
     name = place.parent.name if place.name == "recipe.yaml" else place.stem
@@ -148,6 +169,9 @@ def _stages(value: object, file: Path) -> list[dict[str, Any]]:
         if not isinstance(entry, dict) or not entry:
             raise RecipeError(f"{file}, stage {number}: expected 'verb: part' and settings, got {item!r}.")
         (verb, part), *settings = entry.items()
+        if verb == REPEAT:
+            entries.append(_block(entry, f"{file}, stage {number}"))
+            continue
         if not isinstance(verb, str) or not isinstance(part, str | None):
             raise RecipeError(f"{file}, stage {number}: the first key must be 'verb: part', got {verb!r}: {part!r}.")
         rest = dict(settings)
@@ -157,11 +181,80 @@ def _stages(value: object, file: Path) -> list[dict[str, Any]]:
             r"[^A-Za-z0-9_-]+", "-", entry["part"].rpartition(":")[2]
         )  # outside code is named by its function
         entry["name"] = entry["name"] or "-".join(filter(None, (entry["verb"], part)))
-    names = [entry["name"] for entry in entries]
+    names = [one["name"] for entry in entries for one in (entry, *entry.get("stages", ()))]
     for name in names:
         if names.count(name) > 1:
             raise RecipeError(f"{file}: two stages are called {name!r}. Give one of them a 'name'.")
     return entries
+
+
+def _block(entry: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Stages that are repeated, as they are written.
+
+    Raises:
+        RecipeError: they are not written as such, or hold others that are repeated.
+    """
+    unknown = [str(key) for key in entry if key not in (REPEAT, "name", "stages")]
+    if unknown:
+        raise RecipeError(f"{where}: unknown key {unknown[0]!r} beside 'repeat'. Known: repeat, name, stages.")
+    stages = _stages(entry.get("stages"), Path(where))
+    if any(one["verb"] == REPEAT for one in stages):
+        raise RecipeError(f"{where}: a 'repeat' cannot stand in another one.")
+    return {"verb": REPEAT, "part": "", "name": entry.get("name") or "", "rounds": entry[REPEAT], "stages": stages}
+
+
+def _override_rounds(entries: Sequence[dict[str, Any]], text: str) -> bool:
+    """Apply a ``key=value`` that belongs to a block of repeated stages, or to all rounds of one of them.
+
+    Returns:
+        Whether it did.
+    """
+    path, equals, raw = text.partition("=")
+    target, _, key = path.rpartition(".")
+    for block in (entry for entry in entries if entry["verb"] == REPEAT and equals):
+        if target == block["name"] and key == "rounds":
+            block["rounds"] = scalar(raw)
+            return True
+        for stage in block["stages"]:
+            if target == stage["name"]:
+                stage["settings"][key] = scalar(raw)
+                return True
+    return False
+
+
+def _unrolled(entries: Sequence[Mapping[str, Any]], file: Path) -> list[dict[str, Any]]:
+    """The stages with each repeated one in every round, under the round's name.
+
+    Raises:
+        RecipeError: the number of rounds is none.
+    """
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry["verb"] != REPEAT:
+            found.append(dict(entry))
+            continue
+        rounds = entry["rounds"]
+        if type(rounds) is not int or not 1 <= rounds <= _MOST_ROUNDS:
+            raise RecipeError(f"{file}: repeat: expected a number of rounds from 1 to {_MOST_ROUNDS}, got {rounds!r}.")
+        found += [
+            {
+                **stage,
+                "name": f"{stage['name']}.{number}",
+                "settings": {name: _in_round(item, number) for name, item in stage["settings"].items()},
+            }
+            for number in range(1, rounds + 1)
+            for stage in entry["stages"]
+        ]
+    return found
+
+
+def _in_round(value: Any, number: int) -> Any:
+    """A setting in one round: ``{first: …, then: …}`` is one of the two."""
+    if isinstance(value, list):
+        return [_in_round(item, number) for item in value]
+    if isinstance(value, dict) and value.keys() == {"first", "then"}:
+        return value["first"] if number == 1 else value["then"]
+    return value
 
 
 def override(recipe: dict[str, Any], text: str) -> None:
@@ -186,6 +279,8 @@ def override(recipe: dict[str, Any], text: str) -> None:
 def number_of(label: str, stages: Sequence[tuple[str, str]], where: str) -> int:
     """The position of the stage that a label means: its name, or its verb where only one stage has that verb.
 
+    Of the rounds of a repeated stage, a name without a round's number, or the verb, means the last one.
+
     Args:
         label: what the user wrote.
         stages: name and verb of each.
@@ -195,7 +290,10 @@ def number_of(label: str, stages: Sequence[tuple[str, str]], where: str) -> int:
         RecipeError: none, or more than one.
     """
     matches = [at for at, (name, _) in enumerate(stages) if name == label]
+    matches = matches or [at for at, (name, _) in enumerate(stages) if _base(name) == label]
     matches = matches or [at for at, (_, verb) in enumerate(stages) if verb == label]
+    if len({_base(stages[at][0]) or at for at in matches}) == 1:  # rounds of one stage: the latest
+        matches = matches[-1:]
     if len(matches) != 1:
         names, verbs = zip(*stages, strict=True) if stages else ((), ())
         problem = "several stages are" if matches else "no stage is"
@@ -203,6 +301,17 @@ def number_of(label: str, stages: Sequence[tuple[str, str]], where: str) -> int:
             f"{where}: {problem} called {label!r}.{nearest(label, names + verbs)} Stages: {', '.join(names)}."
         )
     return matches[0]
+
+
+def names_stage(label: str, stages: Sequence[tuple[str, str]]) -> bool:
+    """Whether a label is the name or the verb of a stage, or a repeated stage's name without the round."""
+    return any(label in (name, verb, _base(name)) for name, verb in stages)
+
+
+def _base(name: str) -> str:
+    """A repeated stage's name without the number of its round; nothing for another stage."""
+    base, dot, _ = name.rpartition(".")
+    return base if dot else ""
 
 
 def scalar(text: str) -> Any:

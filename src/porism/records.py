@@ -2,7 +2,8 @@
 
 ``problems`` makes a :class:`Problem`. ``solve`` turns it into an :class:`Attempt`, which carries the
 problem, the prompt, the text that came back and a :class:`Verdict`. ``curate`` keeps or drops records.
-``train`` reads attempts, an :class:`Example` in TRL's prompt/completion layout, or a :class:`Pair`.
+``train`` reads attempts, an :class:`Example` in TRL's prompt/completion layout, or a :class:`Pair`. Before there is a
+problem there may be :class:`Concepts`, from which ``synth`` writes one.
 
 All are frozen, and each has an ``id`` that is a hash of what it says: the same content has the same id
 on every machine, and an edited record has another. On disk each record is one line of JSON with the
@@ -24,6 +25,7 @@ from typing_extensions import TypedDict
 __all__ = [
     "JUDGED",
     "Attempt",
+    "Concepts",
     "Example",
     "Finish",
     "Message",
@@ -179,7 +181,27 @@ class Pair:
         return content_id("pair", list(self.prompt), list(self.chosen), list(self.rejected))
 
 
-Record = Problem | Attempt | Example | Pair
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concepts:
+    """Concepts that belong together: one alone, those of a problem, or a draw from which a problem is to be written."""
+
+    __pydantic_config__: ClassVar = _NO_OTHER_FIELDS
+
+    concepts: Sequence[str]
+    level: str = ""
+    """How hard it is, or the problem is to be: a level of its domain, such as ``high school``."""
+    subject: str = ""
+    domain: str = ""
+    """``math`` or ``code``."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Hash of the concepts, in order, and the level."""
+        return content_id("concepts", list(self.concepts), self.level)
+
+
+Record = Problem | Attempt | Example | Pair | Concepts
 
 
 def content_id(*parts: object) -> str:

@@ -41,7 +41,7 @@ from porism.files import (
     write_text,
 )
 from porism.placed import DROPPED, RECORDS, Placed, as_line, assemble
-from porism.records import Attempt, Example, Pair, Problem, Record
+from porism.records import Attempt, Concepts, Example, Pair, Problem, Record
 
 __all__ = [
     "Key",
@@ -98,12 +98,14 @@ def parse(row: Mapping[str, Any]) -> Record:
         kind = Problem
     elif "prompt" in row and "chosen" in row:
         kind = Pair
+    elif "concepts" in row:
+        kind = Concepts
     elif "prompt" in row and "completion" in row:
         kind = Example
     else:
         raise ValueError(
             "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            f"(prompt, completion) or a pair (prompt, chosen, rejected); got {', '.join(sorted(row)) or 'no field'}"
+            f"(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got {', '.join(sorted(row)) or 'no field'}"
         )
     record: Record = _adapter(cast("Any", kind)).validate_python(
         {name: value for name, value in row.items() if name != "id"}

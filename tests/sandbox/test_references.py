@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mutants import mutants
 
 from porism.graders import check, grade_all
 from porism.problems import humaneval, mbpp
 from porism.problems._python import tree
 from porism.records import Attempt, Problem, Status
+from porism.sandbox.mutants import mutants
 
 SECONDS = 3
 EXCEPTIONS: dict[int, str] = {}

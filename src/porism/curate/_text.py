@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from porism.records import Attempt, Message, Pair, Problem, Record
+from porism.records import Attempt, Concepts, Message, Pair, Problem, Record
 
 __all__ = [
     "CJK",
@@ -65,6 +65,8 @@ def question_of(record: Record) -> str:
         return record.question
     if isinstance(record, Attempt):
         return record.problem.question
+    if isinstance(record, Concepts):
+        return "; ".join(record.concepts)
     asked = [message["content"] for message in record.prompt if message["role"] == "user"]
     return asked[-1] if asked else record.prompt[-1]["content"] if record.prompt else ""
 
@@ -75,6 +77,8 @@ def response_of(record: Record) -> str:
         return record.solution or record.answer
     if isinstance(record, Attempt):
         return record.text
+    if isinstance(record, Concepts):
+        return ""
     return _joined(record.chosen if isinstance(record, Pair) else record.completion)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from porism import chains
 from porism.curate import Made
 from porism.curate._tags import tagged
 from porism.curate._text import digest
@@ -23,6 +24,17 @@ __all__ = ["MAKES", "READS", "make"]
 
 READS = (Attempt,)
 MAKES = (Pair,)
+
+
+class _Rule(NamedTuple):
+    """How pairs are made."""
+
+    margin: float
+    reward: str
+    pairs: int
+    balance: bool
+    max_pass_rate: float
+    well_formed: bool
 
 
 class _Role(NamedTuple):
@@ -42,7 +54,16 @@ def make(
         float, Field(description="where the reward decides, it must be more than this higher", ge=0)
     ] = 0.0,
     reward: Annotated[str, Field(description="the tag that holds the reward, such as judge.reward")] = "reward",
-    pairs: Annotated[int, Field(description="most pairs of one prompt", ge=1)] = 1,
+    pairs: Annotated[
+        int, Field(description="most pairs of one prompt; 0: as many as right and wrong ones allow", ge=0)
+    ] = 1,
+    max_pass_rate: Annotated[
+        float,
+        Field(description="leave out problems of which a larger share of the judged attempts is right", gt=0, le=1),
+    ] = 1.0,
+    well_formed: Annotated[
+        bool, Field(description="only attempts that close their reasoning and then respond")
+    ] = False,
     balance: Annotated[
         bool, Field(description="reject the wrong answer whose length is nearest to the chosen one's")
     ] = False,
@@ -52,7 +73,8 @@ def make(
     Raises:
         DataError: a record is not a graded attempt.
     """
-    roles, reasons = _plan(records, margin=margin, reward=reward, pairs=pairs, balance=balance)
+    rule = _Rule(margin, reward, pairs, balance, max_pass_rate, well_formed)
+    roles, reasons = _plan(records, rule)
     waiting: dict[tuple[str, int], Attempt] = {}
     for at, record in enumerate(records):
         attempt = _attempt(record)
@@ -69,27 +91,38 @@ def make(
             yield Made(_pair(chosen, rejected, role.choice))
 
 
-def _plan(
-    records: Iterable[Record], *, margin: float, reward: str, pairs: int, balance: bool
-) -> tuple[dict[int, _Role], dict[str, str]]:
+def _plan(records: Iterable[Record], rule: _Rule) -> tuple[dict[int, _Role], dict[str, str]]:
     """What each attempt is in a pair, by its place in the input, and why a prompt has none. Texts are not held."""
     groups: dict[str, list[tuple[int, Candidate]]] = {}
     for at, record in enumerate(records):
         attempt = _attempt(record)
-        value = tagged(attempt, reward)
+        value = tagged(attempt, rule.reward)
         found = candidate(attempt, float(value) if isinstance(value, (int, float)) else None)
         text = digest(" ".join(attempt.text.split())).hex() if attempt.text.strip() else ""
-        groups.setdefault(_key(attempt), []).append((at, dataclasses.replace(found, text=text)))
+        whole = found.whole and (not rule.well_formed or _is_well_formed(attempt.text))
+        groups.setdefault(_key(attempt), []).append((at, dataclasses.replace(found, text=text, whole=whole)))
     roles: dict[int, _Role] = {}
     reasons: dict[str, str] = {}
     for key, group in groups.items():
-        choices, reason = choose([one for _, one in group], margin=margin, most=pairs, balance=balance)
+        judged = [one.correct for _, one in group if one.correct is not None]
+        if sum(judged) > rule.max_pass_rate * len(judged):
+            reasons[key] = f"too easy: {sum(judged)} of {len(judged)} are right"
+            continue
+        most = rule.pairs or len(group)
+        choices, reason = choose([one for _, one in group], margin=rule.margin, most=most, balance=rule.balance)
         if not choices:
             reasons[key] = reason
         for number, choice in enumerate(choices):
             roles[group[choice.chosen][0]] = _Role(key, number, choice, is_chosen=True)
             roles[group[choice.rejected][0]] = _Role(key, number, choice, is_chosen=False)
     return roles, reasons
+
+
+def _is_well_formed(text: str) -> bool:
+    """Whether what reasoning there is was closed and is not empty, and a response follows."""
+    chain = chains.read(text)
+    thought = chain.reasoning is None or bool(chain.reasoning.of(text).strip())
+    return chain.closed and thought and bool(chain.response.of(text).strip())
 
 
 def _attempt(record: Record) -> Attempt:

@@ -10,7 +10,7 @@ from porism import store
 from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Attempt, Example, Message, Pair, Problem
+from porism.records import Attempt, Concepts, Example, Message, Pair, Problem
 from porism.train import _rows
 
 if TYPE_CHECKING:
@@ -116,11 +116,10 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         return _Read("prompt/completion of texts", [("", _example(row["prompt"], row["completion"]))])
     if "prompt" in row and "completion" in row and "label" in row:
         return _Read("prompt/completion/label", [("", _example(row["prompt"], row["completion"]))])
-    record = cast("Problem | Example | Attempt", store.parse(row))
-    if isinstance(record, Problem):
-        raise ValueError(  # noqa: TRY004 (the type of a row is a value here)
-            "a problem, which has no answer of a model yet. Make attempts first, with 'porism solve'"
-        )
+    record = store.parse(row)
+    if isinstance(record, Problem | Concepts):
+        what = "a problem, which has" if isinstance(record, Problem) else "concepts, which have"
+        raise ValueError(f"{what} no answer of a model yet. Make attempts first, with 'porism solve'")  # noqa: TRY004
     if isinstance(record, Example):
         return _Read("prompt/completion", [("", record)])
     if isinstance(record, Pair):

@@ -55,8 +55,8 @@ def _same_scalar(expected: Any, got: Any, tolerance: float) -> bool:
     if isinstance(expected, int | float) and isinstance(got, int | float):
         if expected != expected and got != got:  # noqa: PLR0124  (both are NaN)
             return True
-        if tolerance and math.isfinite(expected) and math.isfinite(got):
-            return abs(expected - got) <= tolerance * max(1.0, abs(expected))
+        if tolerance and _is_finite(expected) and _is_finite(got):
+            return bool(abs(expected - got) <= tolerance * max(1.0, abs(expected)))
     return bool(expected == got)
 
 
@@ -77,3 +77,11 @@ def _paired(left: list[Any], right: list[Any], tolerance: float) -> bool:
             return False
         del rest[at]
     return True
+
+
+def _is_finite(value: float) -> bool:
+    """Whether it is a number that has a place among the floats; a longer integer is compared exactly."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -34,10 +34,15 @@ def mutants(source: str, function: str = "") -> Iterator[tuple[str, str]]:
     Args:
         source: the program.
         function: what is changed; the whole program if none is named.
+
+    Yields:
+        Nothing where the source is no Python.
     """
     whole = tree(source)
-    assert whole is not None
-    own = [node for node in whole.body if isinstance(node, ast.FunctionDef) and node.name == function] or [whole]
+    if whole is None:
+        return
+    functions = [node for node in whole.body if isinstance(node, ast.FunctionDef) and node.name == function]
+    own: list[ast.AST] = [*functions] or [whole]
     inside = {id(node) for one in own for node in ast.walk(one)}
     for at, node in enumerate(ast.walk(whole)):
         if id(node) not in inside:
@@ -64,9 +69,9 @@ def _operators(node: ast.AST) -> Iterator[str]:
 def _change(name: str, node: ast.AST) -> None:
     match node:
         case ast.Compare() if name == "comparison":
-            node.ops[0] = _COMPARISONS[type(node.ops[0])]()  # type: ignore[abstract, index]
+            node.ops[0] = _COMPARISONS[type(node.ops[0])]()
         case ast.BinOp() if name == "arithmetic":
-            node.op = _ARITHMETIC[type(node.op)]()  # type: ignore[abstract, index]
+            node.op = _ARITHMETIC[type(node.op)]()
         case ast.Constant() if isinstance(node.value, int):
             node.value += 1
         case ast.If() | ast.While():

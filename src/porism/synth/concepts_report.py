@@ -1,0 +1,126 @@
+"""A page on concepts and what became of them: problems, rationales, verdicts, what was dropped, likelihood by round.
+
+It reads the stages' records, what they dropped and their manifests, and writes ``report.html`` and the figures as
+``report.json``. Texts of models are escaped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from porism import recipe, store
+from porism.records import Attempt, Concepts, Example, Problem
+from porism.synth._judging import CRITERIA, RATINGS
+
+__all__ = ["Settings", "inputs", "run"]
+
+_SHOWN = 1_500
+
+
+class Settings(recipe.Settings):
+    """Settings of ``porism synth concepts-report``."""
+
+    reads = (Attempt, Concepts, Example, Problem)
+    makes = ()
+
+    input: Annotated[list[str], Field(description="stages that work with concepts, in their order")]
+    examples: Annotated[int, Field(description="how many kept and dropped records to show of each", ge=0)] = 5
+
+
+def inputs(settings: Settings) -> dict[str, str]:
+    """Hashes of the records, of what was dropped, and of the manifests."""
+    return store.hashes(file for path in settings.input for file in _files(path) if file.is_file())
+
+
+def run(settings: Settings, out: store.Output) -> None:
+    """Write the page.
+
+    Raises:
+        DataError: a stage is missing.
+    """
+    import jinja2
+
+    stages = [_stage(path, settings.examples) for path in settings.input]
+    rounds = [stage for stage in stages if "log_likelihood" in stage["figures"]]
+    text = resources.files("porism.synth").joinpath("concepts_report.html.j2").read_text(encoding="utf-8")
+    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
+    target, figures = out.beside("report.html"), out.beside("report.json")
+    shown = page.render(stages=stages, rounds=rounds, criteria=CRITERIA, ratings=RATINGS)
+    store.write_text(target, shown + "\n")
+    store.write_json(
+        figures, [{key: stage[key] for key in ("name", "stage", "counts", "figures", "verdicts")} for stage in stages]
+    )
+    out.add(target, figures)
+    out.counts["stages"] = len(stages)
+
+
+def _files(path: str) -> tuple[Path, Path, Path]:
+    """Records, dropped records and manifest of a stage."""
+    records = store.locate(path)
+    stem = "" if records.name == "records.jsonl" else f"{records.stem}."
+    return records, records.with_name(f"{stem}dropped.jsonl"), records.with_name(f"{stem}manifest.json")
+
+
+def _stage(path: str, examples: int) -> dict[str, Any]:
+    """What the page shows of one stage."""
+    records, dropped, manifest = _files(path)
+    made = store.Manifest.load(manifest) if manifest.is_file() else None
+    rows = [row for _, row in store.rows(records)]
+    away = [row for _, row in store.rows(dropped)] if dropped.is_file() else []
+    verdicts: Counter[str] = Counter()
+    for row in [*rows, *away]:
+        for judge in row.get("meta", {}).get("judges", []):
+            for name, rating in judge.get("ratings", {}).items():
+                verdicts[f"{name} {rating}"] += 1
+    return {
+        "name": Path(path).name,
+        "stage": made.key.stage if made else "",
+        "counts": dict(made.counts) if made else {"records": len(rows), "dropped": len(away)},
+        "figures": dict(made.figures) if made else {},
+        "verdicts": dict(verdicts),
+        "kept": [_shown(row) for row in rows[:examples]],
+        "dropped": [_shown(row) for row in _spread(away, examples)],
+    }
+
+
+def _spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    """Some rows, of different reasons first."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for at, row in enumerate(rows):
+        reason = str(row.get("reason", "")).partition(":")[0]
+        ranked.append((seen[reason], at))
+        seen[reason] += 1
+    return [rows[at] for _, at in sorted(ranked)[:most]]
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a record that a person wants to see."""
+    problem = row.get("problem", row)
+    meta = row.get("meta", {})
+    found = {
+        "reason": row.get("reason", ""),
+        "concepts": row.get("concepts") or meta.get("concepts", []),
+        "level": row.get("level") or meta.get("level", ""),
+        "rationale": meta.get("rationale", ""),
+        "question": problem.get("question", ""),
+        "answer": problem.get("answer", ""),
+        "agreement": meta.get("agreement", []),
+        "judges": meta.get("judges", []),
+        "text": row.get("text", "") or "\n".join(one["content"] for one in row.get("completion", [])),
+        "verdict": row.get("verdict", {}).get("status", ""),
+        "passes": [meta["passes"], meta["judged"]] if "passes" in meta else [],
+        "log_likelihood": meta.get("log_likelihood"),
+        "testcases": meta.get("testcases", {}),
+    }
+    return {name: _cut(value) for name, value in found.items()}
+
+
+def _cut(value: Any) -> Any:
+    return value[:_SHOWN] + "…" if isinstance(value, str) and len(value) > _SHOWN else value
