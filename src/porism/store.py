@@ -105,7 +105,8 @@ def parse(row: Mapping[str, Any]) -> Record:
     else:
         raise ValueError(
             "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            f"(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got {', '.join(sorted(row)) or 'no field'}"
+            "(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got "
+            f"{', '.join(sorted(row)) or 'no field'}"
         )
     record: Record = _adapter(cast("Any", kind)).validate_python(
         {name: value for name, value in row.items() if name != "id"}

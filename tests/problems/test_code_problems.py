@@ -10,7 +10,7 @@ import pytest
 
 from porism import pipeline, store
 from porism.errors import DataError, RecipeError
-from porism.problems import Unreadable, MissingData, file, humaneval, mbpp
+from porism.problems import MissingData, Unreadable, file, humaneval, mbpp
 from porism.problems._tests import Call, Run, parse, read_tests
 
 ROW = {
@@ -212,4 +212,6 @@ def test_a_file_of_code_problems(tmp_path: Path) -> None:
     assert json.loads(found[0]["answer"]) == {"function": "f", "tests": [{"args": [2], "expected": 4}]}
     assert found[0]["solution"] == "s"
     dropped = list(file.load(path=str(place), kind="code", answer="tests"))
-    assert [row.reason for row in dropped if isinstance(row, Unreadable)] == ["no tests: expected them under 'tests'."] * 2
+    assert [row.reason for row in dropped if isinstance(row, Unreadable)] == [
+        "no tests: expected them under 'tests'."
+    ] * 2

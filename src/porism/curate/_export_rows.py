@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from porism.records import JUDGED, Attempt, Example, Message, Problem, Record
+from porism.records import JUDGED, Attempt, Example, Message, Pair, Problem, Record
 
 __all__ = ["Exchange", "Rows", "alpaca", "exchange", "sharegpt", "trl"]
 
@@ -43,8 +43,10 @@ def exchange(record: Record) -> Exchange:
         found = Exchange(record.id, record.messages, said, (), problem.answer, judged, problem.source)
     elif isinstance(record, Example):
         found = Exchange(record.id, record.prompt, record.completion)
-    else:
+    elif isinstance(record, Pair):
         found = Exchange(record.id, record.prompt, record.chosen, record.rejected)
+    else:
+        raise ValueError("no conversation: concepts have neither question nor answer")
     for turn in (*found.prompt, *found.completion, *found.rejected):
         if "\0" in turn["content"] or any("\ud800" <= sign <= "\udfff" for sign in turn["content"]):
             raise ValueError("unfit text: a NUL character or half of a surrogate pair")

@@ -10,7 +10,7 @@ from porism import store
 from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Attempt, Concepts, Example, Message, Pair, Problem
+from porism.records import Concepts, Example, Message, Pair, Problem
 from porism.train import _rows
 
 if TYPE_CHECKING:
