@@ -159,10 +159,9 @@ def main() -> None:
     except sandbox.Refused as error:
         sys.stdout.write(json.dumps({"command": "", "skipped": str(error)}) + "\n")
         return
+    most, rounds = (20, 1) if arguments.small else (arguments.programs, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
-        result = compare(
-            cases(Path(folder), 20 if arguments.small else arguments.programs), 1 if arguments.small else ROUNDS
-        )
+        result = compare(cases(Path(folder), most), rounds)
     asked = " --small" if arguments.small else f" --programs {most}" if most else ""
     command = f"python benchmarks/sandbox.py{asked}"
     noted = {"note": arguments.note} if arguments.note else {}
