@@ -140,7 +140,7 @@ def compare(chosen: Sequence[Case], rounds: int) -> dict[str, Any]:
         "at_once": AT_ONCE,
         "seconds": seconds,
         "programs_per_second": {name: round(rate, 1) for name, rate in rates.items()},
-        "load_before": round(os.getloadavg()[0], 2),
+        "load": round(os.getloadavg()[0], 2),
     }
 
 
@@ -159,11 +159,11 @@ def main() -> None:
     except sandbox.Refused as error:
         sys.stdout.write(json.dumps({"command": "", "skipped": str(error)}) + "\n")
         return
+    most, rounds = (20, 1) if arguments.small else (arguments.programs, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
-        result = compare(
-            cases(Path(folder), 20 if arguments.small else arguments.programs), 1 if arguments.small else ROUNDS
-        )
-    command = "python benchmarks/sandbox.py" + (" --small" if arguments.small else "")
+        result = compare(cases(Path(folder), most), rounds)
+    asked = " --small" if arguments.small else f" --programs {most}" if most else ""
+    command = f"python benchmarks/sandbox.py{asked}"
     noted = {"note": arguments.note} if arguments.note else {}
     said = subprocess.run([bwrap(), "--version"], capture_output=True, text=True, check=True).stdout.split()
     versions = {"bubblewrap": said[-1]}
