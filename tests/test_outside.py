@@ -33,7 +33,7 @@ def given(tmp_path: Path) -> str:
         (
             "problems",
             "from porism.records import Problem\ndef own(split): yield Problem(question='a?', answer=1)",
-            "question and answer as texts",
+            "question, answer and solution as texts",
         ),
         ("problems", "def own(split, *, most=3): return []", "the parameter 'most' has no type"),
         ("problems", "def own(split, *, most: Nothing = 3): return []", "Nothing"),
