@@ -2,7 +2,7 @@
 
 ``problems`` makes a :class:`Problem`. ``solve`` turns it into an :class:`Attempt`, which carries the
 problem, the prompt, the text that came back and a :class:`Verdict`. ``curate`` keeps or drops records.
-``train`` reads attempts, or an :class:`Example` in TRL's prompt/completion layout.
+``train`` reads attempts, and rows in TRL's layouts: :class:`Example`, :class:`Pair` and :class:`Stepwise`.
 
 All are frozen, and each has an ``id`` that is a hash of what it says: the same content has the same id
 on every machine, and an edited record has another. On disk each record is one line of JSON with the
@@ -27,9 +27,11 @@ __all__ = [
     "Example",
     "Finish",
     "Message",
+    "Pair",
     "Problem",
     "Record",
     "Status",
+    "Stepwise",
     "Verdict",
     "content_id",
     "to_row",
@@ -152,14 +154,55 @@ class Example:
     prompt: Sequence[Message]
     completion: Sequence[Message]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    label: bool | None = None
+    """Whether the completion is wanted, for methods that learn from single answers (KTO, outcome verifiers)."""
+    loss_mask: Sequence[float | Sequence[int]] | None = None
+    """Where the completion carries a loss: a number for each of its tokens, or spans of characters ``[start, end]``."""
 
     @property
     def id(self) -> str:
-        """Hash of prompt and completion."""
-        return content_id("example", list(self.prompt), list(self.completion))
+        """Hash of prompt and completion, and of label and mask where there are any."""
+        said = [one for one in (self.label, self.loss_mask) if one is not None]
+        return content_id("example", list(self.prompt), list(self.completion), *said)
 
 
-Record = Problem | Attempt | Example
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two answers to one prompt, the first better than the second, in TRL's conversational preference layout."""
+
+    __pydantic_config__: ClassVar = _NO_OTHER_FIELDS
+
+    prompt: Sequence[Message]
+    chosen: Sequence[Message]
+    rejected: Sequence[Message]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Hash of the prompt and both answers."""
+        return content_id("pair", list(self.prompt), list(self.chosen), list(self.rejected))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepwise:
+    """An answer in steps, each judged, in TRL's layout for process supervision."""
+
+    __pydantic_config__: ClassVar = _NO_OTHER_FIELDS
+
+    prompt: Sequence[Message]
+    completions: Sequence[str]
+    """The steps; joined they are the answer."""
+    labels: Sequence[float]
+    """Of each step: 1 where it is right, 0 where it is wrong, or the share of roll-outs from it that were right."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Hash of the prompt, the steps and their labels."""
+        return content_id("stepwise", list(self.prompt), list(self.completions), list(self.labels))
+
+
+Record = Problem | Attempt | Example | Pair | Stepwise
 
 
 def content_id(*parts: object) -> str:

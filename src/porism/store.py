@@ -38,7 +38,7 @@ from porism.files import (
     write_json,
     write_text,
 )
-from porism.records import Attempt, Example, Problem, Record, to_row
+from porism.records import Attempt, Example, Pair, Problem, Record, Stepwise, to_row
 
 __all__ = [
     "Key",
@@ -92,12 +92,17 @@ def parse(row: Mapping[str, Any]) -> Record:
         kind: type[Record] = Attempt
     elif "question" in row:
         kind = Problem
+    elif "prompt" in row and "chosen" in row:
+        kind = Pair
+    elif "prompt" in row and "completions" in row:
+        kind = Stepwise
     elif "prompt" in row and "completion" in row:
         kind = Example
     else:
         raise ValueError(
-            "expected a problem (question, answer), an attempt (problem, messages, text) or an example "
-            f"(prompt, completion); got the fields {', '.join(sorted(row)) or 'none'}"
+            "expected a problem (question, answer), an attempt (problem, messages, text), an example "
+            "(prompt, completion), a pair (prompt, chosen, rejected) or judged steps (prompt, completions, labels); "
+            f"got the fields {', '.join(sorted(row)) or 'none'}"
         )
     record: Record = _adapter(cast("Any", kind)).validate_python(
         {name: value for name, value in row.items() if name != "id"}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from porism.records import Attempt, Problem, Record
+from porism.records import Attempt, Pair, Problem, Record, Stepwise
 
 __all__ = ["curate", "normal", "question_of"]
 
@@ -52,4 +52,7 @@ def _text(record: Record) -> str:
         return record.answer
     if isinstance(record, Attempt):
         return record.text
-    return "\n".join(message["content"] for message in record.completion)
+    if isinstance(record, Stepwise):
+        return "".join(record.completions)
+    answers = [record.chosen, record.rejected] if isinstance(record, Pair) else [record.completion]
+    return "\n".join(message["content"] for answer in answers for message in answer)

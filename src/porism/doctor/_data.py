@@ -10,7 +10,7 @@ from porism import store
 from porism.curate import overlap
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Example, Message, Problem
+from porism.records import Attempt, Example, Message, Problem
 from porism.train import _rows
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         )
     if isinstance(record, Example):
         return _Read("prompt/completion", [("", record)])
+    if not isinstance(record, Attempt):
+        raise ValueError(f"a {type(record).__name__.lower()}, which this layout cannot be")  # noqa: TRY004
     verdict = "" if record.verdict and record.verdict.correct else str(record.verdict.status if record.verdict else "")
     example = Example(prompt=record.messages, completion=[Message(role="assistant", content=record.text)])
     judged = verdict or ("" if record.verdict else "not graded")
