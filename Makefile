@@ -37,5 +37,5 @@ clean:
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,eval,guided,log,openai]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,eval,guided,log,openai,trl]'
 	touch $@

@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import os
 import re
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
 
@@ -53,8 +54,12 @@ VERBS = {
 
 _Made = tuple[type[Record], ...] | None
 
-_REFERENCES = ("input", "before", "after", "against", "model")
+_MODELS = ("model", "teacher", "reference_model", "rollout_model")
+"""Settings that name models."""
+_REFERENCES = ("input", "before", "after", "against", "eval_input", "eval_problems", *_MODELS)
 """Settings that name files or models. In a recipe they may name an earlier stage."""
+_UNLIKE_INPUT = ("against", "eval_problems")
+"""Those among them whose records are of other classes than a stage's input."""
 
 
 class Stage(NamedTuple):
@@ -125,6 +130,8 @@ def execute(stage: Stage, target: str | Path) -> store.Manifest:
         UserError: see the verb.
     """
     module = importlib.import_module(VERBS[stage.verb])
+    if int(os.environ.get("RANK", "0")) and hasattr(module, "follow"):
+        return cast("store.Manifest", module.follow(stage.part, stage.settings, target, _key(module, stage)))
     out = store.Output(target)
     _refuse_own_input(stage, out)
     with store.lock(out.lock):
@@ -284,7 +291,7 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
         stage = prepare(entry.verb, entry.part, values, where, entry.name)
         for name, value in _references(stage.settings):
             target = _resolve(name, value, stages, Path(), where)
-            if name == "model" and target == value and getattr(stage.settings, "engine", "local") in LOADS:
+            if name in _MODELS and target == value and getattr(stage.settings, "engine", "local") in LOADS:
                 verify(value)
         _check_file(stage.settings, where)
         made.append(_flow(stage, stages, made, where))
@@ -314,10 +321,10 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
             passed += [None] if name == "input" else []
             continue
         number = recipe.number_of(value, labels, f"{where}: {name}")
-        found, reads = made[number], stage.settings.reads if name != "against" else ()
-        if name == "model":
+        found, reads = made[number], stage.settings.reads if name not in _UNLIKE_INPUT else ()
+        if name in _MODELS:
             if earlier[number].verb != "train":
-                raise RecipeError(f"{where}: model: the stage {value!r} makes no model; only 'train' does.")
+                raise RecipeError(f"{where}: {name}: the stage {value!r} makes no model; only 'train' does.")
             continue
         if found == ():
             raise RecipeError(f"{where}: {name}: the stage {value!r} makes no records that another stage could read.")
@@ -369,8 +376,8 @@ def _resolve(name: str, value: str, earlier: Sequence[Stage], folder: Path, wher
     if any(value in label for label in labels):
         number = recipe.number_of(value, labels, f"{where}: {name}")
         place = folder / folder_of(earlier, number)
-        return str(place / "model" if name == "model" else place)
-    if name == "model":
+        return str(place / "model" if name in _MODELS else place)
+    if name in _MODELS:
         return value
     if not Path(value).expanduser().exists():
         known = [label for label, _ in labels]
@@ -410,9 +417,9 @@ def _key(module: Any, stage: Stage) -> store.Key:
     inputs = {**store.hashes(_named_files(stage)), **module.inputs(stage.part, stage.settings)}
     references: dict[str, list[str]] = {}
     for name, value in _references(stage.settings):
-        if name != "model":
+        if name not in _MODELS:
             references.setdefault(name, []).append(store.sha256(store.locate(value)))
-    hashed = {*references, *(["model"] if "model" in inputs else []), *(["path"] if inputs else [])}
+    hashed = {*references, *(name for name in _MODELS if name in inputs), *(["path"] if inputs else [])}
     left_out = hashed | stage.settings.not_in_key
     settings = {name: value for name, value in stage.settings.model_dump(mode="json").items() if name not in left_out}
     return store.Key(f"{stage.verb} {stage.part}".strip(), settings, references, inputs, __version__)

@@ -100,14 +100,12 @@ def parse(row: Mapping[str, Any]) -> Record:
         kind = Example
     else:
         raise ValueError(
-            "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            "(prompt, completion), a pair (prompt, chosen, rejected) or judged steps (prompt, completions, labels); "
-            f"got the fields {', '.join(sorted(row)) or 'none'}"
+            "expected a problem (question, answer), an attempt (problem, messages, text), an example (prompt, "
+            "completion), a pair (prompt, chosen, rejected) or steps (prompt, completions, labels); got the fields "
+            f"{', '.join(sorted(row)) or 'none'}"
         )
-    record: Record = _adapter(cast("Any", kind)).validate_python(
-        {name: value for name, value in row.items() if name != "id"}
-    )
-    return record
+    values = {name: value for name, value in row.items() if name != "id"}
+    return cast("Record", _adapter(cast("Any", kind)).validate_python(values))
 
 
 def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:

@@ -10,8 +10,8 @@ from conftest import attempt, lines, problem
 from porism import pipeline, store
 from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError, UserError
 from porism.losses.cross_entropy import cross_entropy
-from porism.models.load import base_of, load
 from porism.models import packing
+from porism.models.load import base_of, load
 from porism.models.packing import Answer, Item
 from porism.records import Attempt, Example, Message, Record, Status, to_row
 from porism.train import _trainer

@@ -84,7 +84,6 @@ def _plan(settings: Settings, start: Start) -> Job:
         records=[row.example for row in found],
         held_out=held_out,
         renew=_renewing(settings, start) if settings.on_policy else None,
-        figures={"teacher": taught.fingerprint},
     )
 
 

@@ -63,7 +63,7 @@ def run(settings: Settings, out: store.Output) -> None:
 def _plan(settings: Settings, start: Start) -> Job:
     from porism.train import _rows
 
-    parts: dict[str, float] = {name: weight for name, weight in settings.loss_weight.items()}
+    parts: dict[str, float] = {**settings.loss_weight}
     chosen = _rows.examples(settings.input, allow_unverified=settings.allow_unverified)
     rows = _rows.render(start.loaded.tokenizer, chosen, settings.max_length, parts)
     store_rows(chosen, [row.reason for row in rows], start.out)
