@@ -18,6 +18,7 @@ PACKAGES = {
     "porism.engines": ("start",),
     "porism.strategies": ("solve", "prompt"),
     "porism.curate": ("curate",),
+    "porism.losses.preferences": ("loss",),
     "porism.train": ("run",),
 }
 

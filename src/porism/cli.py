@@ -67,6 +67,11 @@ _EXAMPLES = {
     "solve direct": "porism solve direct --input test.jsonl --output runs/direct",
     "solve few_shot": "porism solve few-shot --input test.jsonl --shots 2 --output runs/few-shot",
     "solve worked": "porism solve worked --input train.jsonl --output runs/worked",
+    "train reward": "porism train reward --input pairs.jsonl --centre 0.01 --output runs/reward",
+    "train verifier": "porism train verifier --input runs/samples --method lora --output runs/verifier",
+    "train dpo": "porism train dpo --input pairs.jsonl --model runs/sft/model --loss sigmoid --output runs/dpo",
+    "train kto": "porism train kto --input runs/samples --model runs/sft/model --output runs/kto",
+    "train distill": "porism train distill --input kept.jsonl --teacher runs/large/model --output runs/small",
     "curate dedup": "porism curate dedup --input kept.jsonl --output unique.jsonl",
     "curate overlap": "porism curate overlap --input kept.jsonl --against test.jsonl --output train.jsonl",
 }

@@ -23,6 +23,7 @@ _NOUNS = {
     "porism.curate": "curation step",
     "porism.engines": "engine",
     "porism.graders": "grader",
+    "porism.losses.preferences": "preference loss",
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
     "porism.train": "training method",

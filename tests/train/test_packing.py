@@ -26,7 +26,7 @@ def network_of(config: Any) -> Any:
 
 
 def by_hand(network: Any) -> list[float]:
-    """Weighted log-probability of every answer, each in a forward pass of its own; gradients are left in the network."""
+    """Weighted log-probability of every answer, each in a pass of its own; gradients stay in the network."""
     found = []
     for item in ITEMS:
         for answer in item.answers:

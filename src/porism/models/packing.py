@@ -198,10 +198,10 @@ def _attend(
     parts = zip(*(torch.split(tensor, sizes, dim=2) for tensor in (query, key, value)), strict=True)
     how: dict[str, Any] = {"scaling": scaling, "dropout": dropout, "softcap": softcap, "window": sliding_window}
     found = []
-    for prompt, _, *others in layout:
+    for prompt, *others in layout:
         q, k, v = next(parts)
         found.append(_causal(q, k, v, **how))
-        for _other in others:
+        for _other in others[1:]:
             q, own_k, own_v = next(parts)
             keys = torch.cat([k[:, :, :prompt], own_k], dim=2)
             values = torch.cat([v[:, :, :prompt], own_v], dim=2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from porism import graders, store
@@ -12,7 +13,20 @@ from porism.models.load import Loaded
 from porism.models.packing import ATTENTION
 from porism.records import JUDGED, Attempt, Message, Problem
 
-__all__ = ["Answering"]
+__all__ = ["Answering", "generating"]
+
+
+@contextmanager
+def generating(network: Any) -> Iterator[None]:
+    """In here a network in training generates: without dropout, and on another attention than packed rows need."""
+    was = network.training
+    network.eval()
+    network.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        network.train(was)
+        network.set_attn_implementation(ATTENTION)
 
 
 class Answering:
@@ -37,16 +51,10 @@ class Answering:
         """``accuracy``, and ``judged``: the share of answers on which there is a judgement."""
         from porism.engines.local import Local
 
-        network: Any = self._loaded.model
-        was = network.training
-        network.eval()
-        try:
+        with generating(self._loaded.model):
             replies = Local(self._loaded).generate(
                 [Request(messages=self._asked(one), sampling=self._sampling) for one in self._problems]
             )
-        finally:
-            network.train(was)
-            network.set_attn_implementation(ATTENTION)
         attempts = [
             Attempt(
                 problem=problem,

@@ -84,12 +84,13 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             model=model,
             args=args,
             train_dataset=Rows(rows),
-            eval_dataset=Rows(held_out) if held_out else None,
+            eval_dataset=Rows(held_out) if held_out or answered else None,
             data_collator=_Collator(micro_tokens),
             callbacks=list(callbacks),
         )
         self._objective, self._answered, self._renew, self._told = objective, answered, renew, told
         self._figures: dict[str, float] = {}
+        self._held_out = bool(held_out)
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.remove_callback(transformers.trainer_callback.PrinterCallback)
@@ -161,12 +162,12 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
         """The loss of held-out rows, and what generated answers are worth."""
-        found: dict[str, float] = super().evaluate(*args, **named) if self.eval_dataset is not None else {}
+        found: dict[str, float] = super().evaluate(*args, **named) if self._held_out else {}
         if self._answered:
             answers = {f"eval_{name}": value for name, value in self._answered().items()}
             self.log(dict(answers))
             found.update(answers)
-            if self.eval_dataset is None:
+            if not self._held_out:
                 self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 

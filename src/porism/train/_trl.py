@@ -54,6 +54,7 @@ def run(method: str, settings: Any, out: store.Output) -> None:
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", choose_dtype(settings.dtype))
+    out.keep("trl", trl.__version__)
     transformers.set_seed(settings.seed)
     loaded = load(settings.model, "float32", scores=method == "reward")
     records, rows = _ROWS[method](settings, loaded.tokenizer)
@@ -64,16 +65,14 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     out.remove_when_finished(checkpoints)
     kind = {"sft": "supervised", "reward": "score"}.get(method, "preference")
     own = arguments(settings, len(rows), dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
-    trainer_class, config_class, more = {
+    centre = _get(settings, "centre")
+    trainers: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "sft": (trl.SFTTrainer, trl.SFTConfig, {"packing": False, "completion_only_loss": True}),
-        "reward": (
-            trl.RewardTrainer,
-            trl.RewardConfig,
-            {"center_rewards_coefficient": _get(settings, "centre") or None},
-        ),
+        "reward": (trl.RewardTrainer, trl.RewardConfig, {"center_rewards_coefficient": centre or None}),
         "dpo": (trl.DPOTrainer, trl.DPOConfig, _dpo(settings)),
         "kto": (trl.KTOTrainer, trl.KTOConfig, _kto(settings)),
-    }[method]
+    }
+    trainer_class, config_class, more = trainers[method]
     trainer = trainer_class(
         model=network,
         args=config_class(**{**_given(own), **more, "max_length": None, "gradient_checkpointing": False}),
@@ -81,13 +80,13 @@ def run(method: str, settings: Any, out: store.Output) -> None:
         processing_class=loaded.tokenizer,
         callbacks=[_progress.Progressing(out, metrics)],
     )
+    trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     result = trainer.train()
     target = out.beside("model")
     _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
     out.figures.update(
         steps=result.global_step,
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
-        trl=trl.__version__,
     )
     _card.write(target, settings, out)
     out.add(metrics, *sorted(target.iterdir()))
@@ -141,13 +140,8 @@ def _given(arguments: Any) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(arguments) if field.init]
     given = {name: getattr(arguments, name) for name in names}
     kept = {name: value for name, value in given.items() if value != getattr(plain, name)}
-    return {
-        **kept,
-        "output_dir": arguments.output_dir,
-        "bf16": arguments.bf16,
-        "fp16": arguments.fp16,
-        "logging_steps": 1,
-    }
+    always = ("output_dir", "bf16", "fp16", "logging_steps")
+    return {**kept, **{name: given[name] for name in always}}
 
 
 _Rows = tuple[list[tuple[Record, str]], list[dict[str, Any]]]

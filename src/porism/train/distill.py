@@ -146,7 +146,8 @@ def _renewing(settings: Settings, start: Start) -> Any:
     """Replaces a share of the batches, which a hash of the step chooses, by answers of the student as it is now."""
     from porism.engines import Request, Sampling
     from porism.engines.local import Local
-    from porism.models.packing import ATTENTION, Answer, Item, moved, pack, unpack
+    from porism.models.packing import Answer, Item, moved, pack, unpack
+    from porism.train._answers import generating
 
     engine = Local(start.loaded._replace(model=start.network))
     sampling = Sampling(temperature=settings.sampling_temperature, max_tokens=settings.max_tokens)
@@ -160,14 +161,11 @@ def _renewing(settings: Settings, start: Start) -> Any:
                 continue
             prompts = [prompt for prompt, *_ in unpack(batch)]
             seed = int.from_bytes(digest[8:12], "big")
-            was = start.network.training
-            start.network.eval()
             engine.weights_changed()
-            replies = engine.generate(
-                [Request(ids=ids, sampling=sampling, seed=seed + at) for at, ids in enumerate(prompts)]
-            )
-            start.network.train(was)
-            start.network.set_attn_implementation(ATTENTION)
+            with generating(start.network):
+                replies = engine.generate(
+                    [Request(ids=ids, sampling=sampling, seed=seed + at) for at, ids in enumerate(prompts)]
+                )
             items = [
                 Item(prompt, [Answer(reply.samples[0].ids)], row=row)
                 for prompt, reply, row in zip(prompts, replies, batch["rows"], strict=True)

@@ -46,9 +46,9 @@ def run(settings: Settings, out: store.Output) -> None:
         UserError: rows, model or settings are unfit.
     """
     if settings.backend == "trl":
-        from porism.train import _trl
+        from porism.train._trl import run as run_trl
 
-        _trl.run("reward", settings, out)
+        run_trl("reward", settings, out)
         return
     train(
         settings,

@@ -7,7 +7,8 @@ arXiv:2106.09685; NEFTune: Jain et al., 2023, arXiv:2310.05914.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -63,7 +64,7 @@ def run(settings: Settings, out: store.Output) -> None:
 def _plan(settings: Settings, start: Start) -> Job:
     from porism.train import _rows
 
-    parts: dict[str, float] = {**settings.loss_weight}
+    parts = cast("Mapping[str, float]", settings.loss_weight)
     chosen = _rows.examples(settings.input, allow_unverified=settings.allow_unverified)
     rows = _rows.render(start.loaded.tokenizer, chosen, settings.max_length, parts)
     store_rows(chosen, [row.reason for row in rows], start.out)
