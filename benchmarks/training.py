@@ -100,7 +100,7 @@ def cell(asked: dict[str, Any]) -> dict[str, Any]:
         ends.append(time.perf_counter())
         plain(self, args, state, control, **more)
 
-    _progress.Progressing.on_step_end = timed  # type: ignore[method-assign, assignment]
+    _progress.Progressing.on_step_end = timed  # type: ignore[method-assign]
     stage = pipeline.prepare("train", asked["command"], asked["settings"])
     manifest = pipeline.execute(stage, asked["output"])
     steps = [row for _, row in store.rows(Path(asked["output"]) / "metrics.jsonl")]

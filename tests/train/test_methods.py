@@ -11,7 +11,7 @@ from train_kit import assistant, metrics, pair, train, user, write
 from conftest import attempt
 from porism import store
 from porism.errors import DataError, ModelError, RecipeError
-from porism.graders._scorer import Scorer
+from porism.graders import Scorer
 from porism.models.load import load
 from porism.records import Example, Message, Pair, Status, Stepwise
 

@@ -140,7 +140,7 @@ def _given(arguments: Any) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(arguments) if field.init]
     given = {name: getattr(arguments, name) for name in names}
     kept = {name: value for name, value in given.items() if value != getattr(plain, name)}
-    always = ("output_dir", "bf16", "fp16", "logging_steps")
+    always = ("output_dir", "use_cpu", "bf16", "fp16", "logging_steps")
     return {**kept, **{name: given[name] for name in always}}
 
 
