@@ -42,7 +42,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "sft-lora": ("sft", {"method": "lora", "lr": 5e-4}),
     "dpo-full": ("dpo", {"method": "full", "lr": 1e-5}),
 }
-BATCH = 16
+BATCH, SMALL_BATCH = 16, 4
 SAME = 0.01
 """Largest relative difference of the losses of a step."""
 THREADS = len(os.sched_getaffinity(0))
@@ -111,7 +111,9 @@ def cell(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run(name: str, backend: str, file: str, folder: Path, *, steps: int, micro: int, dtype: str) -> dict[str, Any]:
+def run(
+    name: str, backend: str, file: str, folder: Path, *, batch: int, steps: int, micro: int, dtype: str
+) -> dict[str, Any]:
     """One training run in a process of its own."""
     command, settings = METHODS[name]
     asked = {
@@ -120,7 +122,7 @@ def run(name: str, backend: str, file: str, folder: Path, *, steps: int, micro: 
             "input": [file],
             "model": MODEL,
             "backend": backend,
-            "batch_size": BATCH,
+            "batch_size": batch,
             "micro_batch_size": micro,
             "max_steps": steps,
             "schedule": "constant_with_warmup",
@@ -139,7 +141,7 @@ def run(name: str, backend: str, file: str, folder: Path, *, steps: int, micro: 
     return {**found, "settings": f"{dtype}, {micro} rows at once"}
 
 
-def tokens_of(name: str, file: str) -> float:
+def tokens_of(name: str, file: str, batch: int) -> float:
     """Tokens of a step, on average over all rows: both sides see the same."""
     from porism.models.load import load
     from porism.train import _pairs, _rows
@@ -151,17 +153,19 @@ def tokens_of(name: str, file: str) -> float:
     else:
         rendered = _rows.render(tokenizer, _rows.examples([file], allow_unverified=False), 1024)
         sizes = [len(row.tokens.prompt) + len(row.tokens.completion) for row in rendered if not row.reason]
-    return BATCH * statistics.fmean(sizes)
+    return batch * statistics.fmean(sizes)
 
 
-def compared(name: str, file: str, folder: Path, *, steps: int, rounds: int, micros: Sequence[int]) -> dict[str, Any]:
+def compared(
+    name: str, file: str, folder: Path, *, batch: int, steps: int, rounds: int, micros: Sequence[int]
+) -> dict[str, Any]:
     """One method on both sides."""
     dtypes = ["float32"] if choose_dtype("auto") == "float32" else ["float32", "bfloat16"]
     ours = choose_dtype("auto")
-    each = tokens_of(name, file)
+    each = tokens_of(name, file, batch)
     sweep = {}
     for dtype, micro in itertools.product(dtypes, micros):
-        found = run(name, "trl", file, folder, steps=2, micro=micro, dtype=dtype)
+        found = run(name, "trl", file, folder, batch=batch, steps=2, micro=micro, dtype=dtype)
         sweep[dtype, micro] = round(each / statistics.median(found["seconds"]), 1)
         console.notice(f"{name}: TRL {dtype}, {micro} rows at once: {sweep[dtype, micro]} tokens/s")
     best = max(sweep, key=lambda key: sweep[key])
@@ -169,7 +173,7 @@ def compared(name: str, file: str, folder: Path, *, steps: int, rounds: int, mic
     last: dict[str, dict[str, Any]] = {}
     for number in range(rounds):
         for side, (dtype, micro) in (("porism", (ours, max(micros))), ("trl", best)):
-            last[side] = run(name, side, file, folder, steps=steps, micro=micro, dtype=dtype)
+            last[side] = run(name, side, file, folder, batch=batch, steps=steps, micro=micro, dtype=dtype)
             rates[side].append(round(each * len(last[side]["seconds"]) / sum(last[side]["seconds"]), 1))
             console.notice(f"{name}, round {number + 1}: {side} {rates[side][-1]} tokens/s")
     losses = {side: [round(loss, 5) for loss in found["losses"]] for side, found in last.items()}
@@ -209,12 +213,15 @@ def main() -> None:
     if arguments.cell:
         print(json.dumps(cell(json.loads(arguments.cell))))
         return
-    steps, rounds, micros = (2, 1, [8]) if arguments.small else (arguments.steps, arguments.rounds, [2, 4, 8])
+    steps, rounds, micros = (2, 1, [2]) if arguments.small else (arguments.steps, arguments.rounds, [2, 4, 8])
+    batch = SMALL_BATCH if arguments.small else BATCH
     names = ["sft-lora"] if arguments.small else list(METHODS)
     with tempfile.TemporaryDirectory() as place:
-        files, source = rows(Path(place), 4 * BATCH if arguments.small else BATCH * (steps + 1))
+        files, source = rows(Path(place), batch * (steps + 1))
         found = {
-            name: compared(name, files[METHODS[name][0]], Path(place), steps=steps, rounds=rounds, micros=micros)
+            name: compared(
+                name, files[METHODS[name][0]], Path(place), batch=batch, steps=steps, rounds=rounds, micros=micros
+            )
             for name in names
         }
     bound = limit()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -93,15 +94,16 @@ def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: 
             kind, options = transformers.AutoModelForSequenceClassification, {"num_labels": 1}
         if four_bit:
             options["quantization_config"] = _four_bit(torch_dtype)
-        network, found = kind.from_pretrained(
-            source,
-            **options,
-            dtype=torch_dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _silent() if scores else contextlib.nullcontext():  # what is missing is looked at below
+            network, found = kind.from_pretrained(
+                source,
+                **options,
+                dtype=torch_dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
         _refuse_other_weights(network, found, source, fresh={"score.weight"} if scores else set())
         has_tokenizer = (folder / "tokenizer_config.json").is_file()
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -124,6 +126,19 @@ def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: 
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Loaded(network.eval(), tokenizer, folder, fingerprint(model))
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """In here transformers says nothing."""
+    import transformers
+
+    level = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(level)
 
 
 def _four_bit(dtype: torch.dtype) -> Any:

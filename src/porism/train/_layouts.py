@@ -70,6 +70,8 @@ def adapted(row: Mapping[str, Any]) -> Mapping[str, Any]:
         row = {**row, "messages": [_of_sharegpt(one) for one in row["conversations"]]}
         del row["conversations"]
     if "messages" in row:
+        if not isinstance(row["messages"], list):
+            raise ValueError(f"expected a list of messages, got {row['messages']!r:.60}")
         chat = _messages(row["messages"])
         first = next((at for at, one in enumerate(chat) if one["role"] == "assistant"), 0)
         last = max((at for at, one in enumerate(chat) if one["role"] == "assistant"), default=0)

@@ -75,7 +75,7 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     trainer_class, config_class, more = trainers[method]
     trainer = trainer_class(
         model=network,
-        args=config_class(**{**_given(own), **more, "max_length": None, "gradient_checkpointing": False}),
+        args=config_class(**{**_given(own), **more, "max_length": None, "activation_checkpointing": False}),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=loaded.tokenizer,
         callbacks=[_progress.Progressing(out, metrics)],
