@@ -149,7 +149,7 @@ def rate(settings: Training, network: Any, kind: Kind) -> float:
     """The learning rate: the one given, or one that suits the model's size, which is told."""
     if settings.lr:
         return settings.lr
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = sum(p.numel() for p in network.parameters() if not (settings.adapted and p.requires_grad))
     found = learning_rate(kind, parameters, adapted=settings.adapted)
     console.notice(f"  lr {found.value:g}: {found.source}")
     return found.value
