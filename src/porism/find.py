@@ -24,6 +24,7 @@ _NOUNS = {
     "porism.embeddings": "encoder",
     "porism.engines": "engine",
     "porism.graders": "grader",
+    "porism.losses.preferences": "preference loss",
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
     "porism.tools": "tool",

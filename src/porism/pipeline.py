@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import os
 import re
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
 
@@ -54,10 +55,14 @@ VERBS = {
 
 _Made = tuple[type[Record], ...] | None
 
-_MODELS = ("model", "posterior")
-"""Settings that name a model."""
-_REFERENCES = ("input", "before", "after", "against", "attempts", "embed", *_MODELS)
+_MODELS = ("model", "posterior", "teacher", "reference_model", "rollout_model")
+"""Settings that name models."""
+_REFERENCES = (
+    "input", "before", "after", "against", "attempts", "embed", "eval_input", "eval_problems", *_MODELS
+)  # fmt: skip
 """Settings that name files or models. In a recipe they may name an earlier stage."""
+_UNLIKE_INPUT = ("against", "eval_problems")
+"""Those among them whose records are of other classes than a stage's input."""
 
 
 class Stage(NamedTuple):
@@ -128,6 +133,8 @@ def execute(stage: Stage, target: str | Path) -> store.Manifest:
         UserError: see the verb.
     """
     module = importlib.import_module(VERBS[stage.verb])
+    if int(os.environ.get("RANK", "0")) and hasattr(module, "follow"):
+        return cast("store.Manifest", module.follow(stage.part, stage.settings, target, _key(module, stage)))
     out = store.Output(target)
     _refuse_own_input(stage, out)
     with store.lock(out.lock):
@@ -319,7 +326,7 @@ def _flow(stage: Stage, earlier: Sequence[Stage], made: Sequence[_Made], where: 
             continue
         number = recipe.number_of(label, labels, f"{where}: {name}")
         found = None if part else made[number]  # what stands beside the records may be of another class
-        reads = stage.settings.reads if name != "against" else ()
+        reads = stage.settings.reads if name not in _UNLIKE_INPUT else ()
         if name in _MODELS:
             if earlier[number].verb != "train":
                 raise RecipeError(f"{where}: {name}: the stage {value!r} makes no model; only 'train' does.")

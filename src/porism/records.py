@@ -2,8 +2,8 @@
 
 ``problems`` makes a :class:`Problem`. ``solve`` turns it into an :class:`Attempt`, which carries the
 problem, the prompt, the text that came back and a :class:`Verdict`. ``curate`` keeps or drops records.
-``train`` reads attempts, an :class:`Example` in TRL's prompt/completion layout, or a :class:`Pair`. Before there is a
-problem there may be :class:`Concepts`, from which ``synth`` writes one.
+``train`` reads attempts, and rows in TRL's layouts: :class:`Example`, :class:`Pair` and :class:`Stepwise`. Before there
+is a problem there may be :class:`Concepts`, from which ``synth`` writes one.
 
 All are frozen, and each has an ``id`` that is a hash of what it says: the same content has the same id
 on every machine, and an edited record has another. On disk each record is one line of JSON with the
@@ -33,6 +33,7 @@ __all__ = [
     "Problem",
     "Record",
     "Status",
+    "Stepwise",
     "Verdict",
     "content_id",
     "to_row",
@@ -157,11 +158,16 @@ class Example:
     prompt: Sequence[Message]
     completion: Sequence[Message]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    label: bool | None = None
+    """Whether the completion is wanted, for methods that learn from single answers (KTO, outcome verifiers)."""
+    loss_mask: Sequence[float | Sequence[int]] | None = None
+    """Where the completion carries a loss: a number for each of its tokens, or spans of characters ``[start, end]``."""
 
     @property
     def id(self) -> str:
-        """Hash of prompt and completion."""
-        return content_id("example", list(self.prompt), list(self.completion))
+        """Hash of prompt and completion, and of label and mask where there are any."""
+        said = [one for one in (self.label, self.loss_mask) if one is not None]
+        return content_id("example", list(self.prompt), list(self.completion), *said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +207,26 @@ class Concepts:
         return content_id("concepts", list(self.concepts), self.level)
 
 
-Record = Problem | Attempt | Example | Pair | Concepts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepwise:
+    """An answer in steps, each judged, in TRL's layout for process supervision."""
+
+    __pydantic_config__: ClassVar = _NO_OTHER_FIELDS
+
+    prompt: Sequence[Message]
+    completions: Sequence[str]
+    """The steps; joined they are the answer."""
+    labels: Sequence[float]
+    """Of each step: 1 where it is right, 0 where it is wrong, or the share of roll-outs from it that were right."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Hash of the prompt, the steps and their labels."""
+        return content_id("stepwise", list(self.prompt), list(self.completions), list(self.labels))
+
+
+Record = Problem | Attempt | Example | Pair | Stepwise | Concepts
 
 
 def content_id(*parts: object) -> str:

@@ -41,7 +41,7 @@ from porism.files import (
     write_text,
 )
 from porism.placed import DROPPED, RECORDS, Placed, as_line, assemble
-from porism.records import Attempt, Concepts, Example, Pair, Problem, Record
+from porism.records import Attempt, Concepts, Example, Pair, Problem, Record, Stepwise
 
 __all__ = [
     "Key",
@@ -100,18 +100,18 @@ def parse(row: Mapping[str, Any]) -> Record:
         kind = Pair
     elif "concepts" in row:
         kind = Concepts
+    elif "prompt" in row and "completions" in row:
+        kind = Stepwise
     elif "prompt" in row and "completion" in row:
         kind = Example
     else:
         raise ValueError(
-            "expected a problem (question, answer), an attempt (problem, messages, text), an example "
-            "(prompt, completion), a pair (prompt, chosen, rejected) or concepts; got "
+            "expected a problem (question, answer), an attempt (problem, messages, text), an example (prompt, "
+            "completion), a pair (prompt, chosen, rejected), steps (prompt, completions, labels) or concepts; got "
             f"{', '.join(sorted(row)) or 'no field'}"
         )
-    record: Record = _adapter(cast("Any", kind)).validate_python(
-        {name: value for name, value in row.items() if name != "id"}
-    )
-    return record
+    values = {name: value for name, value in row.items() if name != "id"}
+    return cast("Record", _adapter(cast("Any", kind)).validate_python(values))
 
 
 def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:

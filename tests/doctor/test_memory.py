@@ -36,9 +36,10 @@ def test_adapters_need_less_and_references_more() -> None:
     assert adapted.parts["adapters"] == 1_000 * 2 * 7 * (2 * 64 + 64 + 2 * 32 + 2 * 128)
     assert whole.parts["adapters"] == 0
     dpo = estimate(SHAPE, STEP._replace(method="dpo"))
-    assert dpo.parts["reference"] == 4_000_000
+    assert dpo.parts["reference"] == 0  # computed before training
     assert dpo.parts["activations"] == 2 * whole.parts["activations"]
-    assert estimate(SHAPE, STEP._replace(method="dpo", lora_r=4)).parts["reference"] == 0
+    for method, rank, size in (("grpo", 0, 4_000_000), ("grpo", 4, 0), ("distill", 4, 4_000_000)):
+        assert estimate(SHAPE, STEP._replace(method=method, lora_r=rank)).parts["reference"] == size
     assert estimate(SHAPE, STEP._replace(method="reward")).parts["logits"] == 0
     grpo = STEP._replace(method="grpo", rollouts=1_000, rollout_tokens=300)
     assert estimate(SHAPE, grpo).parts["sampling"] == 256 * 300 * 2 * 2 * 32 * 4

@@ -6,16 +6,22 @@ import pytest
 import torch
 from torch.nn import functional
 
-from conftest import attempt, problem
+from conftest import attempt, lines, problem
 from porism import pipeline, store
 from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError, UserError
 from porism.losses.cross_entropy import cross_entropy
+from porism.models import packing
 from porism.models.load import base_of, load
-from porism.prompts.render import Rendered
+from porism.models.packing import Answer, Item
 from porism.records import Attempt, Example, Message, Record, Status, to_row
-from porism.train import _packing, _trainer
+from porism.train import _trainer
+from porism.train._model import LanguageModel
 
-ROWS = [Rendered([5, 9, 7], [11, 12, 2]), Rendered([8] * 9, [40, 2]), Rendered([3], [21, 22, 23, 24, 2])]
+ROWS = [
+    Item([5, 9, 7], [Answer([11, 12, 2])]),
+    Item([8] * 9, [Answer([40, 2])]),
+    Item([3], [Answer([21, 22, 23, 24, 2])]),
+]
 
 
 def write(path: Path, records: list[Record]) -> str:
@@ -47,36 +53,21 @@ def rows(tmp_path: Path) -> str:
 def test_a_packed_row_equals_its_sequences_one_by_one(tiny_model: Path) -> None:
     """Loss and every gradient, against plain forward passes with the loss written out by hand."""
     plain = load(str(tiny_model)).model.train()
-    total = sum(len(row.completion) for row in ROWS)
+    total = sum(len(row.answers[0].ids) for row in ROWS)
     for row in ROWS:
-        ids = torch.tensor([row.prompt + row.completion])
-        logits = plain(ids).logits[0, len(row.prompt) - 1 : -1]
-        (-functional.log_softmax(logits, -1)[range(len(row.completion)), row.completion].sum() / total).backward()
+        answer = row.answers[0].ids
+        logits = plain(torch.tensor([[*row.prompt, *answer]])).logits[0, len(row.prompt) - 1 : -1]
+        (-functional.log_softmax(logits, -1)[range(len(answer)), answer].sum() / total).backward()
 
     packed = load(str(tiny_model)).model.train()
-    packed.set_attn_implementation(_packing.ATTENTION)
-    batch = _packing.pack(ROWS)
-    targets = batch.pop("shift_labels")
-    del batch["labels"]
-    loss = cross_entropy(packed(**batch, use_cache=False).logits[0], targets, total)
-    loss.backward()
-    assert targets.tolist() == [token for row in ROWS for token in row.completion]
+    packed.set_attn_implementation(packing.ATTENTION)
+    batch = packing.pack(ROWS)
+    model = LanguageModel(packed)
+    assert model.fused
+    cross_entropy(model.logprobs(packed, batch), batch["weights"], total).backward()
+    assert batch["targets"].tolist() == [token for row in ROWS for token in row.answers[0].ids]
     for (name, a), (_, b) in zip(plain.named_parameters(), packed.named_parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-7, msg=name)
-
-
-def test_the_loss_equals_trls(tiny_model: Path) -> None:
-    """TRL's SFT loss is the model's own shifted cross-entropy on the labels; so is ours."""
-    network = load(str(tiny_model)).model
-    row = ROWS[0]
-    ids = torch.tensor([row.prompt + row.completion])
-    labels = torch.tensor([[-100] * len(row.prompt) + row.completion])
-    reference = network(input_ids=ids, labels=labels).loss
-    network.set_attn_implementation(_packing.ATTENTION)
-    batch = _packing.pack([row])
-    targets = batch.pop("shift_labels")
-    del batch["labels"]
-    torch.testing.assert_close(cross_entropy(network(**batch).logits[0], targets, len(targets)), reference)
 
 
 def test_accumulated_micro_batches_make_the_same_step(rows: str, tiny_model: Path, tmp_path: Path) -> None:
@@ -263,20 +254,21 @@ def test_unfit_settings_are_one_clear_error(rows: str, tiny_model: Path, tmp_pat
 def test_a_loss_that_is_no_number_stops_the_run(
     rows: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from porism.train import sft
+    from porism.losses import cross_entropy as losses
 
-    true_loss, calls = sft._loss, []
+    true_loss, calls = losses.cross_entropy, []
 
     def sick(*args: object) -> torch.Tensor:
         calls.append(1)
         loss = true_loss(*args)  # type: ignore[arg-type]
         return loss * float("nan") if len(calls) == 4 else loss
 
-    monkeypatch.setattr(sft, "_loss", sick)
-    with pytest.raises(PorismError, match="the loss became nan after step 3"):
+    monkeypatch.setattr(losses, "cross_entropy", sick)
+    with pytest.raises(PorismError, match=r"the loss became nan after step 3. Its batch had the rows \w+, \w+; they"):
         train(tmp_path / "x", rows, tiny_model, checkpoint_every=1)
     assert _trainer.last_checkpoint(tmp_path / "x" / "checkpoints").name == "checkpoint-3"  # type: ignore[union-attr]
-    monkeypatch.setattr(sft, "_loss", true_loss)
+    assert len(lines(tmp_path / "x" / "bad_batch.jsonl")) == 2
+    monkeypatch.setattr(losses, "cross_entropy", true_loss)
     train(tmp_path / "x", rows, tiny_model, checkpoint_every=1)
     train(tmp_path / "calm", rows, tiny_model, checkpoint_every=1)
     a, b = (store.sha256(tmp_path / name / "model" / "model.safetensors") for name in ("x", "calm"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from porism.records import JUDGED, Attempt, Example, Message, Pair, Problem, Record
+from porism.records import JUDGED, Attempt, Example, Message, Pair, Problem, Record, Stepwise
 
 __all__ = ["Exchange", "Rows", "alpaca", "exchange", "sharegpt", "trl"]
 
@@ -45,6 +45,9 @@ def exchange(record: Record) -> Exchange:
         found = Exchange(record.id, record.prompt, record.completion)
     elif isinstance(record, Pair):
         found = Exchange(record.id, record.prompt, record.chosen, record.rejected)
+    elif isinstance(record, Stepwise):
+        said = [Message(role="assistant", content="".join(record.completions))]
+        found = Exchange(record.id, record.prompt, said)
     else:
         raise ValueError("no conversation: concepts have neither question nor answer")
     for turn in (*found.prompt, *found.completion, *found.rejected):

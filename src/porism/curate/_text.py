@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from porism.records import Attempt, Concepts, Message, Pair, Problem, Record
+from porism.records import Attempt, Concepts, Message, Pair, Problem, Record, Stepwise
 
 __all__ = [
     "CJK",
@@ -79,6 +79,8 @@ def response_of(record: Record) -> str:
         return record.text
     if isinstance(record, Concepts):
         return ""
+    if isinstance(record, Stepwise):
+        return "".join(record.completions)
     return _joined(record.chosen if isinstance(record, Pair) else record.completion)
 
 

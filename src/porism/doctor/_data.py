@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -10,8 +11,8 @@ from porism import store
 from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Concepts, Example, Message, Pair, Problem
-from porism.train import _rows
+from porism.records import Attempt, Concepts, Example, Message, Pair, Problem
+from porism.train import _layouts, _rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,8 +22,17 @@ __all__ = ["checks"]
 _MOST = 5_000
 """Rows that are tokenised; more would make the preflight slow."""
 _SHOWN = 2
-_TRAINED = ("attempts", "prompt/completion")
-"""Layouts that ``porism train sft`` reads."""
+_TRAINED = {
+    "attempts": "sft, distill, kto, verifier",
+    "prompt/completion": "sft, distill",
+    "prompt/completion of texts": "sft, distill",
+    "prompt/completion/label": "kto, verifier, sft",
+    "messages": "sft, distill",
+    "input/output": "sft, distill",
+    "prompt/chosen/rejected": "dpo, reward",
+    "prompt/completions": "verifier",
+}
+"""Layouts → the methods of ``porism train`` that read them."""
 
 
 class _Read(NamedTuple):
@@ -99,11 +109,10 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
     Raises:
         ValueError: the layout is not known.
     """
-    if "messages" in row and "problem" not in row:
-        chat = _messages(row["messages"])
-        if len(chat) < 2 or chat[-1]["role"] != "assistant":
-            raise ValueError("expected messages that end with the assistant's")
-        return _Read("messages", [("", Example(prompt=chat[:-1], completion=chat[-1:]))])
+    if "problem" not in row and ("messages" in row or "conversations" in row):
+        return _Read("messages", [("", cast("Example", store.parse(_layouts.adapted(row))))])
+    if "output" in row and "problem" not in row:
+        return _Read("input/output", [("", cast("Example", store.parse(_layouts.adapted(row))))])
     if "prompt" in row and "chosen" in row:
         names = [name for name in ("chosen", "rejected") if name in row]
         return _Read("prompt/chosen/rejected", [(name, _example(row["prompt"], row[name])) for name in names])
@@ -126,6 +135,8 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         sides = (("chosen", record.chosen), ("rejected", record.rejected))
         made = [(name, Example(prompt=record.prompt, completion=answer)) for name, answer in sides]
         return _Read("prompt/chosen/rejected", made)
+    if not isinstance(record, Attempt):
+        raise ValueError(f"a {type(record).__name__.lower()}, which this layout cannot be")  # noqa: TRY004
     verdict = "" if record.verdict and record.verdict.correct else str(record.verdict.status if record.verdict else "")
     example = Example(prompt=record.messages, completion=[Message(role="assistant", content=record.text)])
     judged = verdict or ("" if record.verdict else "not graded")
@@ -153,14 +164,8 @@ def _layout(found: Sequence[_Read]) -> Check:
     shown = ", ".join(f"{count:,} {name}" for name, count in kinds.most_common())
     if len(kinds) > 1:
         return _check("rows", f"of several layouts: {shown}", "Keep one layout in a file.", failed=True)
-    if next(iter(kinds)) not in _TRAINED:
-        return _check(
-            "rows",
-            shown,
-            "porism train sft reads attempts and prompt/completion rows of messages; these are shown as they would be.",
-            warning=True,
-        )
-    return _check("rows", shown, rows=len(found))
+    methods = _TRAINED[next(iter(kinds))]
+    return _check("rows", f"{shown}, for porism train {methods}", rows=len(found))
 
 
 def _judged(found: Sequence[_Read]) -> Iterator[Check]:
@@ -208,8 +213,8 @@ def _tokens(rows: Sequence[_rows.Row], options: Options, part: str) -> Iterator[
     kept = [row.tokens for row in rows if not row.reason]
     dropped = Counter(row.reason.partition(":")[0] for row in rows if row.reason)
     if kept:
-        learnt = sum(len(row.completion) for row in kept)
-        total = learnt + sum(len(row.prompt) for row in kept)
+        learnt = sum(weight > 0 for row in rows if not row.reason for weight in row.weights)
+        total = sum(len(row.completion) + len(row.prompt) for row in kept)
         sizes = sorted(len(row.prompt) + len(row.completion) for row in kept)
         yield _check(
             "tokens",
@@ -239,11 +244,12 @@ def _preview(tokenizer: PreTrainedTokenizerBase, title: str, row: _rows.Row) -> 
     """A row in its pieces, special tokens shown."""
     if row.reason and not row.tokens.prompt:
         return Preview(f"{title}: not trained on, {row.reason}", [])
-    pieces = [
-        Piece(str(tokenizer.decode(ids, skip_special_tokens=False)), learnt, len(ids))
-        for ids, learnt in ((row.tokens.prompt, False), (row.tokens.completion, True))
-        if ids
-    ]
+    counted = [(token, weight > 0) for token, weight in zip(row.tokens.completion, row.weights, strict=True)]
+    tokens = [*((token, False) for token in row.tokens.prompt), *counted]
+    pieces = []
+    for learnt, group in itertools.groupby(tokens, key=lambda one: one[1]):
+        ids = [token for token, _ in group]
+        pieces.append(Piece(str(tokenizer.decode(ids, skip_special_tokens=False)), learnt, len(ids)))
     note = f": not trained on, {row.reason}" if row.reason else ""
     return Preview(f"{title}{note}", pieces)
 

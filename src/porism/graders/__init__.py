@@ -23,6 +23,7 @@ from porism.engines import Engine
 from porism.errors import PorismError, RecipeError
 from porism.find import find
 from porism.graders._extract import PROFILES, as_lm_eval, profile_of
+from porism.graders._scorer import Scorer
 from porism.graders._stage import Grading, GradingSettings, grading_inputs, tally
 from porism.records import JUDGED, Attempt, Problem, Status, Verdict
 
@@ -30,6 +31,7 @@ __all__ = [
     "PROFILES",
     "Grading",
     "GradingSettings",
+    "Scorer",
     "asks_engine",
     "check",
     "grade",

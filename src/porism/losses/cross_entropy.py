@@ -1,25 +1,24 @@
-"""Next-token cross-entropy over chosen positions."""
+"""Next-token cross-entropy over chosen positions, each with a weight."""
 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 __all__ = ["cross_entropy"]
 
 
-def cross_entropy(logits_N_V: torch.Tensor, targets_N: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
-    """Sum of −log p(target) over the positions, divided by ``count``.
+def cross_entropy(logps_N: torch.Tensor, weights_N: torch.Tensor, total: torch.Tensor | float) -> torch.Tensor:
+    """Weighted mean of −log p(target): the weighted sum over the positions, divided by ``total``.
 
-    Dividing by the number of positions in the whole optimiser step, not in this micro-batch, makes accumulated
-    gradients those of one large batch.
+    Dividing by the weights of the whole optimiser step, not of this micro-batch, makes accumulated gradients those of
+    one large batch. With weights of 1 this is the plain mean; equal weights of any size change nothing.
 
     Args:
-        logits_N_V: unnormalised scores; taken to float32 before the softmax.
-        targets_N: the token that came next.
-        count: positions in the optimiser step.
+        logps_N: log-probability of the token that came next.
+        weights_N: how much each position counts.
+        total: sum of the weights in the optimiser step.
 
     Returns:
         A scalar, in nats a token.
     """
-    return functional.cross_entropy(logits_N_V.float(), targets_N, reduction="sum") / count
+    return -(logps_N * weights_N).sum() / total

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,12 +66,15 @@ def _hashed(file: Path, state: tuple[int, ...]) -> str:
     return store.sha256(file)
 
 
-def load(model: str, dtype: str = "float32") -> Loaded:
+def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: bool = False) -> Loaded:
     """Load a model, or an adapter on its base model, with its tokenizer.
 
     Args:
         model: an alias or a directory.
         dtype: of the weights in memory; ``auto`` asks :func:`choose_dtype`.
+        four_bit: keep the weights of linear layers in 4 bits (NF4, quantised twice), as QLoRA does.
+        scores: give each position one number instead of a vocabulary: a reward model or a verifier. The layer that
+            does so begins at random where the folder has none.
 
     Raises:
         ModelError: unknown, unsafe or unreadable.
@@ -84,15 +89,22 @@ def load(model: str, dtype: str = "float32") -> Loaded:
     source = _plain_base(folder)
     torch_dtype: torch.dtype = getattr(torch, choose_dtype(dtype))
     try:
-        network, found = transformers.AutoModelForCausalLM.from_pretrained(
-            source,
-            dtype=torch_dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        _refuse_other_weights(network, found, source)
+        kind, options = transformers.AutoModelForCausalLM, {}
+        if scores:
+            kind, options = transformers.AutoModelForSequenceClassification, {"num_labels": 1}
+        if four_bit:
+            options["quantization_config"] = _four_bit(torch_dtype)
+        with _silent() if scores else contextlib.nullcontext():  # what is missing is looked at below
+            network, found = kind.from_pretrained(
+                source,
+                **options,
+                dtype=torch_dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        _refuse_other_weights(network, found, source, fresh={"score.weight"} if scores else set())
         has_tokenizer = (folder / "tokenizer_config.json").is_file()
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder if has_tokenizer else source, trust_remote_code=False, local_files_only=True
@@ -116,7 +128,31 @@ def load(model: str, dtype: str = "float32") -> Loaded:
     return Loaded(network.eval(), tokenizer, folder, fingerprint(model))
 
 
-def _refuse_other_weights(network: PreTrainedModel, found: Mapping[str, Any], folder: Path) -> None:
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """In here transformers says nothing."""
+    import transformers
+
+    level = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(level)
+
+
+def _four_bit(dtype: torch.dtype) -> Any:
+    """QLoRA's quantisation (Dettmers et al., 2023, arXiv:2305.14314)."""
+    import transformers
+
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _refuse_other_weights(
+    network: PreTrainedModel, found: Mapping[str, Any], folder: Path, fresh: AbstractSet[str]
+) -> None:
     """Refuse weights that are not those of the configuration: Transformers would fill gaps with random numbers.
 
     Tied weights and those that a model's class declares as not needed are no gaps. Weights beyond the configuration are
@@ -128,7 +164,7 @@ def _refuse_other_weights(network: PreTrainedModel, found: Mapping[str, Any], fo
     layers = f"{network.base_model_prefix}.layers."
     over = {name for name in found.get("unexpected_keys", ()) if name.startswith(layers)}
     for kind, wrong in (
-        ("lack", found.get("missing_keys", ())),
+        ("lack", set(found.get("missing_keys", ())) - fresh),
         ("have another shape for", {name for name, *_ in found.get("mismatched_keys", ())}),
         ("have, beyond the configuration,", over),
     ):

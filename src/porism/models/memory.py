@@ -5,7 +5,7 @@ width of all query and of all key heads, ``I`` width of the feed-forward layer, 
 parameters, ``T`` tokens in a micro-batch, ``N`` of them with a loss.
 
     weights       4 P, and 2 P more for the copies that mixed precision computes with
-    reference     4 P for each frozen copy of the model (its adapters switched off cost nothing)
+    reference     4 P for each frozen copy of the model (its adapters switched off cost nothing) and each teacher
     gradients     4 for each trained parameter
     optimiser     8 for each trained parameter (AdamW's two moments)
     activations   T L (26 H + 6 Q + 4 K + 8 I) in mixed precision,
@@ -42,7 +42,9 @@ class _Kind(NamedTuple):
     sequences: int = 1
     """Sequences in memory for one row: a preferred and a rejected answer are two."""
     references: int = 0
-    """Frozen copies of the model."""
+    """Frozen copies of the model in memory, which adapters make needless; one computed before training is none."""
+    teachers: int = 0
+    """Other models of its size."""
     logits: bool = True
     generates: bool = False
 
@@ -51,9 +53,9 @@ METHODS: Mapping[str, _Kind] = {
     "sft": _Kind(),
     "reward": _Kind(sequences=2, logits=False),
     "verifier": _Kind(logits=False),
-    "dpo": _Kind(sequences=2, references=1),
-    "kto": _Kind(references=1),
-    "distill": _Kind(references=1),
+    "dpo": _Kind(sequences=2),
+    "kto": _Kind(),
+    "distill": _Kind(teachers=1),
     "grpo": _Kind(references=1, generates=True),
     "rloo": _Kind(references=1, generates=True),
     "ppo": _Kind(references=1, generates=True),
@@ -161,7 +163,7 @@ def estimate(shape: Shape, step: Step) -> Estimate:
     parts = {
         "process": _PROCESS,
         "weights": shape.parameters * (4 if wide else 6),
-        "reference": 0 if step.lora_r else 4 * shape.parameters * kind.references,
+        "reference": 4 * shape.parameters * (kind.teachers + (0 if step.lora_r else kind.references)),
         "gradients": 4 * trained,
         "optimiser": 8 * trained,
         "activations": tokens * shape.layers * layer,

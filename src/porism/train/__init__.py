@@ -7,6 +7,7 @@ output's ``model`` folder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from porism import recipe, store
@@ -14,9 +15,12 @@ from porism.errors import RecipeError
 from porism.find import find
 from porism.models.load import fingerprint
 
-__all__ = ["PARTS", "inputs", "run", "settings"]
+__all__ = ["PARTS", "follow", "inputs", "run", "settings"]
 
 PARTS = "porism.train"
+
+_ROWS = ("input", "eval_input", "eval_problems")
+_MODELS = ("model", "teacher", "reference_model", "rollout_model")
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
@@ -33,10 +37,12 @@ def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
 
 
 def inputs(part: str, settings: recipe.Settings) -> dict[str, str]:
-    """Hashes of the rows and of the model that training starts from."""
+    """Hashes of the rows and of the models: the one that training starts from, a teacher, a reference."""
     del part
-    rows: list[str] = getattr(settings, "input", [])
-    return {**store.hashes(store.locate(path) for path in rows), "model": fingerprint(getattr(settings, "model", ""))}
+    rows = [path for name in _ROWS for path in getattr(settings, name, [])]
+    models = {name: getattr(settings, name, "") for name in _MODELS}
+    named = {name: fingerprint(model) for name, model in models.items() if model}
+    return {**store.hashes(store.locate(path) for path in dict.fromkeys(rows)), **named}
 
 
 def run(part: str, settings: recipe.Settings, out: store.Output) -> None:
@@ -46,6 +52,26 @@ def run(part: str, settings: recipe.Settings, out: store.Output) -> None:
         UserError: the data, the model or a setting is unfit; see the algorithm.
     """
     _of(part, "run")(settings, out)
+
+
+def follow(part: str, settings: recipe.Settings, target: str | Path, key: store.Key) -> store.Manifest:
+    """Take part in a training that another process leads; that one writes, and this one does not.
+
+    Args:
+        part: the algorithm.
+        settings: its settings.
+        target: where the first process writes.
+        key: what the output depends on.
+
+    Raises:
+        UserError: see :func:`run`.
+    """
+    from porism.train._follower import Follower
+
+    out = Follower(target)
+    if not out.is_done(key):
+        run(part, settings, out)
+    return store.Manifest(key)
 
 
 def _of(part: str, attribute: str) -> Any:

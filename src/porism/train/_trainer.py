@@ -2,93 +2,185 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
 
-from porism import console, store
+from porism import store
 from porism.errors import PorismError
-from porism.prompts.render import Rendered
-from porism.train._packing import pack
+from porism.models.packing import Batch, Item, Totals, pack, totals
 
-__all__ = ["Loss", "Progressing", "Trainer", "last_checkpoint"]
+__all__ = ["Objective", "Outcome", "Rows", "Trainer", "last_checkpoint", "remove_remains", "write_metrics"]
 
-Loss = Callable[[torch.nn.Module, dict[str, Any], Any], torch.Tensor]
-"""``loss(model, batch, count)``: the loss of a packed batch, divided by the step's number of positions."""
+
+class Outcome(NamedTuple):
+    """What an algorithm makes of a batch."""
+
+    loss: torch.Tensor
+    """Divided by a count of the whole optimiser step, so that micro-batches add up."""
+    figures: Mapping[str, torch.Tensor] = {}
+    """What else is logged, divided in the same way."""
+
+
+Objective = Callable[[Any, Batch, Totals], Outcome]
+"""``objective(model, batch, totals)``: an algorithm, as far as the trainer knows it."""
 
 _MARK = "complete"
 
 
-class Rows(torch.utils.data.Dataset[Rendered]):
+class Rows(torch.utils.data.Dataset[Item]):
     """Training rows by number."""
 
-    def __init__(self, rows: Sequence[Rendered]) -> None:
+    def __init__(self, rows: Sequence[Item]) -> None:
         self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> Rendered:
+    def __getitem__(self, index: int) -> Item:
         return self._rows[index]
 
 
 class Trainer(transformers.Trainer):  # type: ignore[misc]
-    """``transformers.Trainer`` with a packed batch and a loss from ``porism.losses``.
+    """``transformers.Trainer`` with packed batches and an objective made of ``porism.losses``.
 
     Args:
         model: the network, plain or wrapped by PEFT.
         args: transformers' own arguments.
         rows: what to train on.
-        loss: the algorithm.
+        objective: the algorithm.
         callbacks: transformers' callbacks.
+        held_out: rows whose loss is measured in between.
+        answered: measures generated answers in between; its figures join those of the evaluation.
+        renew: replaces a step's batches, such as by answers of the model as it is now.
+        micro_tokens: most tokens in memory at once; a longer micro-batch is split. 0 for no limit.
+        told: told of a batch whose loss is no number; it says where its rows are kept.
     """
 
     lr_scheduler: Any
+    control: Any
 
     def __init__(
         self,
         model: torch.nn.Module,
         args: transformers.TrainingArguments,
-        rows: Sequence[Rendered],
-        loss: Loss,
+        rows: Sequence[Item],
+        objective: Objective,
         callbacks: Sequence[transformers.TrainerCallback] = (),
+        *,
+        held_out: Sequence[Item] = (),
+        answered: Callable[[], Mapping[str, float]] | None = None,
+        renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None,
+        micro_tokens: int = 0,
+        told: Callable[[Sequence[int]], str] | None = None,
     ) -> None:
         super().__init__(
-            model=model, args=args, train_dataset=Rows(rows), data_collator=pack, callbacks=list(callbacks)
+            model=model,
+            args=args,
+            train_dataset=Rows(rows),
+            eval_dataset=Rows(held_out) if held_out or answered else None,
+            data_collator=_Collator(micro_tokens),
+            callbacks=list(callbacks),
         )
-        self._loss = loss
+        self._objective, self._answered, self._renew, self._told = objective, answered, renew, told
+        self._figures: dict[str, float] = {}
+        self._held_out = bool(held_out)
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.remove_callback(transformers.trainer_callback.PrinterCallback)
 
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """The micro-batches of a step, and its totals over all of them and all processes."""
+        samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self._renew:
+            for sample in samples:
+                sample["parts"] = list(self._renew(sample["parts"], self.state.global_step))
+        parts = [part for sample in samples for part in sample["parts"]]
+        counted = totals(parts).to(device) if parts else torch.zeros(len(Totals._fields), device=device)
+        if self.args.world_size > 1:
+            counted = self.accelerator.reduce(counted, "sum")
+        return samples, counted
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Forward and backward, part by part; gradients of processes are joined after the last."""
+        parts = inputs["parts"]
+        found = []
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                found.append(super().training_step(model, part, num_items_in_batch))
+        return torch.stack(found).sum()
+
     def compute_loss(
         self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
+        model: Any,
+        inputs: Batch,
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """The algorithm's loss; stops at once where it is not a number.
+        """The objective's loss; stops at once where it is not a number.
 
         Raises:
             PorismError: the loss is NaN or infinite.
         """
         del return_outputs
-        if num_items_in_batch is None:
-            raise RuntimeError("transformers did not count the step's labels")
-        loss = self._loss(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
+        if not isinstance(num_items_in_batch, torch.Tensor):
+            raise RuntimeError("the step's totals are missing")  # noqa: TRY004 (a defect here, not of a caller)
+        outcome = self._objective(model, inputs, _divisors(num_items_in_batch))
+        if not torch.isfinite(outcome.loss):
+            where = f" {self._told(inputs['rows'])}" if self._told else ""
             raise PorismError(
-                f"the loss became {loss.item()} after step {self.state.global_step}. Lower lr or max_grad_norm; "
-                f"the last good checkpoint is in {self.args.output_dir}."
+                f"the loss became {outcome.loss.item()} after step {self.state.global_step}.{where} Lower lr or "
+                f"max_grad_norm; the last good checkpoint is in {self.args.output_dir}."
             )
+        for name, value in outcome.figures.items():
+            self._figures[name] = self._figures.get(name, 0.0) + float(value)
+        # processes' gradients are averaged, and each has divided by the totals of all
+        loss: torch.Tensor = outcome.loss * self.accelerator.num_processes
         return loss
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[torch.Tensor, None, None]:
+        """The loss of held-out rows, each batch divided by its own totals."""
+        del prediction_loss_only, ignore_keys
+        with torch.no_grad(), self.compute_loss_context_manager():
+            parts = [self._prepare_inputs(part) for part in inputs["parts"]]
+            counted = _divisors(totals(parts).to(self.args.device))
+            found = [self._objective(model, part, counted).loss for part in parts]
+        return torch.stack(found).sum().detach(), None, None
+
+    def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
+        """The loss of held-out rows, and what generated answers are worth."""
+        found: dict[str, float] = super().evaluate(*args, **named) if self._held_out else {}
+        if self._answered:
+            answers = {f"eval_{name}": value for name, value in self._answered().items()}
+            self.log(dict(answers))
+            found.update(answers)
+            if not self._held_out:
+                self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the objective's figures to a step's line."""
+        if "loss" in logs and self._figures:
+            names = sorted(self._figures)
+            values = torch.tensor([self._figures[name] for name in names], device=self.args.device)
+            if self.args.world_size > 1:
+                values = self.accelerator.reduce(values, "sum")
+            logs.update(zip(names, values.tolist(), strict=True))
+            self._figures.clear()
+        super().log(logs, start_time)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """The schedule one step on: step k (from 1) of w warm-up steps has k / (w + 1) of the peak.
@@ -107,69 +199,70 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted."""
+        del inputs
+        return 0
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """Write a checkpoint, mark it as whole, and only then delete the one before."""
+        """Write a checkpoint, mark it as whole, and only then delete others, but for the best one."""
         super()._save_checkpoint(model, trial)
+        if self.args.world_size > 1:
+            self.accelerator.wait_for_everyone()
+        if not self.args.should_save:
+            return
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         store.write_json(folder / _MARK, {"step": self.state.global_step})
+        best = Path(self.state.best_model_checkpoint) if self.state.best_model_checkpoint else folder
         for other in _checkpoints(Path(self.args.output_dir)):
-            if other != folder:
+            if other not in (folder, best):
                 shutil.rmtree(other)
 
 
+class _Collator:
+    """Rows → packed batches of at most so many tokens."""
+
+    def __init__(self, micro_tokens: int) -> None:
+        self._most = micro_tokens
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
+        parts: list[list[Item]] = [[]]
+        room = self._most
+        for item in items:
+            if self._most and parts[-1] and item.tokens > room:
+                parts.append([])
+                room = self._most
+            parts[-1].append(item)
+            room -= item.tokens
+        return {"parts": [pack(part) for part in parts]}
+
+
+def _divisors(counted: torch.Tensor) -> Totals:
+    """The totals as divisors: a count of 0 divides as 1, since there is nothing to divide."""
+    return Totals(*torch.where(counted > 0, counted, torch.ones_like(counted)).float())
+
+
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; remains of others are deleted."""
+    """The newest checkpoint that was written to its end."""
     whole = [path for path in _checkpoints(folder) if (path / _MARK).is_file()]
-    for path in set(_checkpoints(folder)) - set(whole[-1:]):
-        shutil.rmtree(path)
     return whole[-1] if whole else None
+
+
+def remove_remains(folder: Path) -> None:
+    """Delete checkpoints that were not written to their end."""
+    for path in _checkpoints(folder):
+        if not (path / _MARK).is_file():
+            shutil.rmtree(path)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-class Progressing(transformers.TrainerCallback):  # type: ignore[misc]
-    """Shows progress, and keeps ``metrics.jsonl`` and the manifest's clock up to date.
-
-    Args:
-        out: the stage's output.
-        metrics: the file of one JSON line a logged step.
-    """
-
-    def __init__(self, out: store.Output, metrics: Path) -> None:
-        self._out, self._metrics = out, metrics
-        self._stack = ExitStack()
-        self._bar: console.Progress | None = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Open the bar where an earlier session left off."""
-        del args, control
-        self._bar = self._stack.enter_context(
-            console.progress("training", state.max_steps, "steps", done=state.global_step)
-        )
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """One step further."""
-        del args, state, control
-        if self._bar:
-            self._bar.advance()
-
-    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Write every logged step so far, so that a resumed run leaves no step twice."""
-        del args, control
-        steps = [entry for entry in state.log_history if "loss" in entry]
-        text = "".join(json.dumps(entry) + "\n" for entry in steps)
-        temporary = self._metrics.with_name(self._metrics.name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._metrics)
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Keep the time spent so far."""
-        del args, state, control
-        self._out.save()
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Close the bar."""
-        del args, state, control
-        self._stack.close()
+def write_metrics(file: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write every logged step and evaluation so far, so that a resumed run leaves none twice."""
+    kept = [entry for entry in history if "loss" in entry or any(name.startswith("eval_") for name in entry)]
+    text = "".join(json.dumps(entry) + "\n" for entry in kept)
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)

@@ -1,0 +1,146 @@
+"""The network that is trained: all of it, its last layers, or adapters; and writing it down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from porism import store
+from porism.errors import ModelError, RecipeError
+from porism.models.load import Loaded, base_of
+from porism.models.names import pinned
+from porism.models.pull import locate
+from porism.train._settings import Training
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["name_base", "prepare", "save"]
+
+
+def prepare(loaded: Loaded, settings: Training, *, task: str = "CAUSAL_LM") -> Any:
+    """The network that is trained: whole, or with adapters. An adapter that comes with the model is trained on.
+
+    Args:
+        loaded: the model to start from.
+        settings: method and adapters.
+        task: PEFT's name for what the model does.
+
+    Raises:
+        ModelError: the adapters do not fit the model.
+        RecipeError: more layers are to be trained than there are.
+    """
+    import peft
+
+    network: Any = loaded.model
+    adapted = isinstance(network, peft.PeftModel)
+    if settings.method == "full":
+        network = network.merge_and_unload() if adapted else network
+        _unfreeze(network, settings.train_layers)
+    elif adapted:
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(network.active_adapter in name.split("."))
+    else:
+        network = _adapted(network, settings, task)
+    if settings.gradient_checkpointing and settings.adapted:
+        network.enable_input_require_grads()
+    return network
+
+
+def _adapted(network: Any, settings: Training, task: str) -> Any:
+    import peft
+
+    if settings.method == "qlora":
+        network = peft.prepare_model_for_kbit_training(network, use_gradient_checkpointing=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's own use of an old name
+        try:
+            return peft.get_peft_model(network, _configuration(settings, task))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"lora_targets {settings.lora_targets}" if settings.method != "peft" else f"peft {settings.peft}"
+            raise ModelError(f"{what}: {' '.join(str(error).split())[:400]}") from None
+
+
+def _configuration(settings: Training, task: str) -> Any:
+    import peft
+
+    if settings.method == "peft":
+        given = {"task_type": task, **settings.peft}
+        if "peft_type" not in given:
+            raise ValueError("expected 'peft_type', such as IA3")
+        return peft.get_peft_config(given)
+    return peft.LoraConfig(
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=settings.lora_targets or "all-linear",
+        use_dora=settings.lora_kind == "dora",
+        use_rslora=settings.lora_kind == "rslora",
+        task_type=task,
+    )
+
+
+def _unfreeze(network: Any, layers: int) -> None:
+    """Let all weights be trained, or those of the last layers and the norm after them.
+
+    The gradient stops at the first trained layer, which saves its time and memory below; embeddings stay as they are.
+    """
+    network.requires_grad_(layers == 0)
+    if layers:
+        decoder = network.get_decoder()
+        if layers > len(decoder.layers):
+            raise RecipeError(f"train_layers: the model has {len(decoder.layers)} layers, got {layers}.")
+        for part in (*decoder.layers[-layers:], decoder.norm):
+            part.requires_grad_(True)
+        head = getattr(network, "score", None)
+        if head is not None:
+            head.requires_grad_(True)
+
+
+def name_base(network: Any, settings: Training) -> dict[str, str]:
+    """How the saved adapter names its base model; empty for a plain model.
+
+    While it trains, the adapter names its base by its folder: PEFT looks there for the base's configuration whenever it
+    saves, and would ask a hub for a name. The saved adapter names it as the user did, a hub's model with its commit.
+    """
+    config = getattr(network, "peft_config", {}).get("default")
+    if config is None:
+        return {}
+    name = base_of(locate(settings.model)) or settings.model
+    config.base_model_name_or_path = str(locate(name))
+    lasting, commit = pinned(name)
+    return {"base_model_name_or_path": lasting, **({"revision": commit} if commit else {})}
+
+
+def save(
+    network: Any, tokenizer: PreTrainedTokenizerBase, base: dict[str, str], target: Path, *, merge: bool = False
+) -> None:
+    """Write the trained model (or its adapter) with the tokenizer, whole or not at all.
+
+    Args:
+        network: as it was trained.
+        tokenizer: its tokenizer.
+        base: see :func:`name_base`.
+        target: the folder.
+        merge: add adapters to the weights.
+    """
+    scratch = target.with_name("model.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    if merge and base:
+        network = network.merge_and_unload()
+    network.set_attn_implementation("sdpa")
+    network.save_pretrained(scratch)
+    if base and not merge:
+        config = json.loads((scratch / "adapter_config.json").read_text(encoding="utf-8"))
+        store.write_json(scratch / "adapter_config.json", {**config, **base})
+    tokenizer.save_pretrained(scratch)
+    shutil.rmtree(target, ignore_errors=True)
+    scratch.rename(target)
+    config = target / "config.json"
+    if config.is_file():
+        value = json.loads(config.read_text(encoding="utf-8"))
+        value.pop("_name_or_path", None)
+        store.write_json(config, value)

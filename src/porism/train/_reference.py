@@ -1,0 +1,117 @@
+"""Log-probabilities of answers under the reference: computed once before training, or at every step.
+
+Computed beforehand, they need no second model in memory and no second pass in later epochs. At every step they come
+from the same network with its adapters switched off, or from a second, frozen copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from porism import console
+from porism.errors import RecipeError
+from porism.models.load import load
+from porism.models.packing import ATTENTION, Batch, Item, moved, pack
+from porism.train._model import LanguageModel
+
+if TYPE_CHECKING:
+    from porism.train._run import Start
+
+__all__ = ["Kind", "Reference", "reference"]
+
+Kind = Literal["precomputed", "adapter-off", "model"]
+
+Reference = Callable[[Batch], torch.Tensor]
+"""A batch → log-probability of each answer under the reference, [A]."""
+
+
+def reference(
+    start: Start, model: LanguageModel, items: Sequence[Item], kind: Kind, other: str = ""
+) -> tuple[Reference, list[Item]]:
+    """How a step gets the reference's log-probabilities, and the rows, which may carry them.
+
+    Args:
+        start: what is trained; its network is still as it was loaded.
+        model: the same, as log-probabilities.
+        items: the rows.
+        kind: where they come from.
+        other: another model that is the reference; the one that training starts from if empty.
+
+    Raises:
+        RecipeError: there are no adapters to switch off.
+        ModelError: the other model cannot be loaded, or has another vocabulary.
+    """
+    if kind == "adapter-off":
+        if not hasattr(start.network, "disable_adapter") or other:
+            raise RecipeError(
+                "reference adapter-off: needs adapters that are switched off, and no reference_model. Set method to "
+                "lora, or reference to precomputed."
+            )
+        return _without_adapters(model), list(items)
+    frozen = _frozen(start, other) if other or kind == "model" else model
+    if kind == "model":
+        return lambda batch: _summed(frozen, batch), list(items)
+    return _from_values, _precomputed(frozen, items, start)
+
+
+def _frozen(start: Start, other: str) -> LanguageModel:
+    """A copy of the network, or another model."""
+    if other:
+        network: Any = load(other, "float32").model
+        network.set_attn_implementation(ATTENTION)
+        network.to(start.network.device)
+    else:
+        network = copy.deepcopy(start.network)
+    return LanguageModel(network.eval().requires_grad_(False), start.dtype)
+
+
+def _from_values(batch: Batch) -> torch.Tensor:
+    found: torch.Tensor = batch["values"]["reference"]
+    return found
+
+
+def _without_adapters(model: LanguageModel) -> Reference:
+    def found(batch: Batch) -> torch.Tensor:
+        with model.network.disable_adapter():
+            return _summed(model, batch)
+
+    return found
+
+
+def _summed(model: LanguageModel, batch: Batch) -> torch.Tensor:
+    """Log-probability of each answer, without a gradient and without dropout."""
+    network = model.network
+    was = network.training
+    network.eval()
+    try:
+        with torch.no_grad(), _autocast(model, batch):
+            return model.by_answer(model.logprobs(network, batch), batch)
+    finally:
+        network.train(was)
+
+
+def _autocast(model: LanguageModel, batch: Batch) -> Any:
+    if model.dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(batch["input_ids"].device.type, dtype=model.dtype)
+
+
+def _precomputed(model: LanguageModel, items: Sequence[Item], start: Start) -> list[Item]:
+    """The rows with the reference's log-probabilities among their values."""
+    found: list[Item] = []
+    device = start.network.get_input_embeddings().weight.device
+    size = min(start.settings.micro_batch_size, start.settings.batch_size)
+    with console.progress("reference", len(items), "rows") as bar:
+        for at in range(0, len(items), size):
+            part = items[at : at + size]
+            numbers = _summed(model, moved(pack(part), device)).tolist()
+            for item in part:
+                own, numbers = numbers[: len(item.answers)], numbers[len(item.answers) :]
+                found.append(item._replace(values={**item.values, "reference": own}))
+            bar.advance(len(part))
+    return found

@@ -1,0 +1,272 @@
+"""What every training command does: load, tokenise, train, write model, metrics and card."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from porism import console, store
+from porism.errors import RecipeError, StorageError
+from porism.models.load import Loaded, load
+from porism.models.machine import choose_dtype, choose_threads, prepare
+from porism.records import Record
+from porism.train import _network
+from porism.train._defaults import learning_rate
+from porism.train._settings import Training
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+
+    from porism.models.packing import Batch, Item
+    from porism.train._model import LanguageModel
+    from porism.train._trainer import Objective
+
+__all__ = ["Job", "Kind", "Start", "store_rows", "train"]
+
+Kind = Literal["supervised", "preference", "score"]
+
+
+@dataclass
+class Start:
+    """What a method finds when it prepares its job."""
+
+    settings: Training
+    loaded: Loaded
+    network: Any
+    """The network that will be trained, in evaluation mode."""
+    dtype: torch.dtype
+    out: store.Output
+
+    def language_model(self, neftune: float = 0.0) -> LanguageModel:
+        """The network as log-probabilities."""
+        from porism.train._model import LanguageModel
+
+        return LanguageModel(
+            self.network,
+            self.dtype,
+            neftune=neftune,
+            fused=os.environ.get("ACCELERATE_USE_FSDP", "false") != "true",  # else its weights are not whole here
+        )
+
+
+@dataclass
+class Job:
+    """What is trained on, and how."""
+
+    items: Sequence[Item]
+    objective: Objective
+    records: Sequence[Record] = ()
+    """By the number in an item's ``row``: what is kept where a loss is no number."""
+    held_out: Sequence[Item] = ()
+    renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None
+    answers: bool = True
+    """Whether the model can answer ``eval_problems``."""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    settings: Training,
+    out: store.Output,
+    plan: Callable[[Start], Job],
+    *,
+    kind: Kind,
+    loader: Callable[[str], Loaded] | None = None,
+    task: str = "CAUSAL_LM",
+) -> None:
+    """Train, and write model, metrics and card.
+
+    Args:
+        settings: the method's.
+        out: the stage's output.
+        plan: reads the rows, and says what is trained.
+        kind: which learning rate suits, where none is given.
+        loader: loads the model in float32; a language model if not given.
+        task: PEFT's name for what the model does.
+
+    Raises:
+        UserError: rows, model or settings are unfit.
+    """
+    if not out.alone:
+        raise StorageError(f"{out.target}: expected a folder for the trained model, not a .jsonl file.")
+    import torch
+    import transformers
+
+    from porism.models import packing
+    from porism.train import _card, _progress, _trainer
+
+    prepare(out.keep("threads", choose_threads(settings.threads)))
+    dtype = out.keep("dtype", choose_dtype(settings.dtype))
+    transformers.set_seed(settings.seed)
+    loaded = (loader or _loader(settings))(settings.model)
+    network = _network.prepare(loaded, settings, task=task)
+    base = _network.name_base(network, settings)
+    network.set_attn_implementation(packing.ATTENTION)
+    job = plan(Start(settings, loaded, network, getattr(torch, dtype), out))
+
+    checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
+    out.remove_when_finished(checkpoints)
+    if settings.report_to:
+        out.beside("logs")
+    transformers.set_seed(settings.seed)
+    trainer = _trainer.Trainer(
+        network,
+        arguments(settings, len(job.items), dtype, checkpoints, rate(settings, network, kind)),
+        job.items,
+        job.objective,
+        callbacks(settings, [_progress.Progressing(out, metrics)]),
+        held_out=job.held_out,
+        answered=_answering(settings, loaded, network) if job.answers else None,
+        renew=job.renew,
+        micro_tokens=settings.micro_batch_tokens,
+        told=lambda rows: _keep_bad(out, job.records, rows),
+    )
+    last = _trainer.last_checkpoint(checkpoints)
+    if trainer.args.process_index == 0:
+        _trainer.remove_remains(checkpoints)
+    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if trainer.args.process_index:
+        return
+    target = out.beside("model")
+    _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
+    _describe(trainer, result.global_step, job, out)
+    _card.write(target, settings, out)
+    out.add(metrics, *sorted(target.iterdir()))
+
+
+def store_rows(records: Sequence[Record], reasons: Sequence[str], out: store.Output) -> None:
+    """Keep what is trained on, and what is not with the reason, beside the model."""
+    out.write(
+        store.Placed(at, record, reason) for at, (record, reason) in enumerate(zip(records, reasons, strict=True))
+    )
+
+
+def rate(settings: Training, network: Any, kind: Kind) -> float:
+    """The learning rate: the one given, or one that suits the model's size, which is told."""
+    if settings.lr:
+        return settings.lr
+    parameters = sum(p.numel() for p in network.parameters() if not (settings.adapted and p.requires_grad))
+    found = learning_rate(kind, parameters, adapted=settings.adapted)
+    console.notice(f"  lr {found.value:g}: {found.source}")
+    return found.value
+
+
+def callbacks(settings: Training, own: list[transformers.TrainerCallback]) -> list[transformers.TrainerCallback]:
+    """Ours, and stopping early where it is asked for."""
+    import transformers
+
+    if settings.patience:
+        own.append(transformers.EarlyStoppingCallback(early_stopping_patience=settings.patience))
+    return own
+
+
+def arguments(settings: Training, rows: int, dtype: str, folder: Path, lr: float) -> transformers.TrainingArguments:
+    """The settings in transformers' words.
+
+    Args:
+        settings: the method's.
+        rows: how many are trained on.
+        dtype: to compute in.
+        folder: of the checkpoints.
+        lr: the peak learning rate.
+
+    Raises:
+        RecipeError: the batch cannot be spread over the processes.
+    """
+    import torch
+    import transformers
+
+    micro = min(settings.micro_batch_size, settings.batch_size)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch_size % (micro * processes):
+        raise RecipeError(
+            f"batch_size {settings.batch_size} is not a multiple of micro_batch_size {micro} × {processes} processes. "
+            "Choose one that is."
+        )
+    steps = settings.max_steps or math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
+    evaluates = bool(settings.eval_input or settings.eval_problems)
+    every = settings.eval_every or max(1, steps // 5)
+    saves = settings.checkpoint_every or max(1, steps // 10)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "logs")
+    return transformers.TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=settings.batch_size // (micro * processes),
+        activation_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
+        learning_rate=lr,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=dtype == "bfloat16",
+        fp16=dtype == "float16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
+        data_seed=settings.seed,
+        eval_strategy="steps" if evaluates else "no",
+        eval_steps=every if evaluates else None,
+        load_best_model_at_end=settings.keep_best or settings.patience > 0,
+        metric_for_best_model=("eval_accuracy" if settings.eval_problems else "eval_loss") if evaluates else None,
+        greater_is_better=bool(settings.eval_problems) if evaluates else None,
+        save_strategy="steps",
+        save_steps=every if settings.keep_best or settings.patience else saves,
+        save_total_limit=None,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=settings.report_to or "none",
+        run_name=folder.parent.name,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _loader(settings: Training) -> Callable[[str], Loaded]:
+    return lambda model: load(model, "float32", four_bit=settings.method == "qlora")
+
+
+def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[], Mapping[str, float]] | None:
+    """A function that answers the evaluation's problems with the network as it is, and grades the answers."""
+    if not settings.eval_problems:
+        return None
+    from porism.train._answers import Answering
+
+    return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens)
+
+
+def _keep_bad(out: store.Output, records: Sequence[Record], rows: Sequence[int]) -> str:
+    """Keep the rows of a batch whose loss is no number; say where."""
+    from porism.files import to_line
+    from porism.records import to_row
+
+    if not records:
+        return ""
+    file = out.beside("bad_batch.jsonl")
+    file.write_bytes(b"".join(to_line(to_row(records[row])) for row in rows))
+    names = ", ".join(records[row].id for row in rows[:8])
+    return f"Its batch had the rows {names}{', …' if len(rows) > 8 else ''}; they are in {file}."
+
+
+def _describe(trainer: Any, steps: int, job: Job, out: store.Output) -> None:
+    """Figures for the manifest and the card."""
+    trained = sum(item.tokens for item in job.items)
+    parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
+    out.figures.update(
+        steps=steps,
+        tokens=int(trained * (trainer.state.epoch or 0)),
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        parameters=sum(p.numel() for p in parameters),
+        loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
+        **job.figures,
+    )
+    best = trainer.state.best_metric
+    if best is not None:
+        out.figures["best_evaluation"] = round(best, 4)
