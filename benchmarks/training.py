@@ -51,15 +51,16 @@ THREADS = len(os.sched_getaffinity(0))
 def questions(count: int) -> tuple[list[Problem], str]:
     """Problems with worked solutions, and where they are from."""
     with contextlib.suppress(UserError):
-        return list(itertools.islice(gsm8k.load("train"), count)), "GSM8K train"
+        found = (row for row in gsm8k.load("train") if isinstance(row, Problem))
+        return list(itertools.islice(found, count)), "GSM8K train"
     import reasoning_gym
 
     data = reasoning_gym.create_dataset("gsm_symbolic", size=count, seed=11)
-    found = [
+    made = [
         Problem(question=item["question"], answer=item["answer"], solution=item["metadata"]["answer_cot"])
         for item in data
     ]
-    return found, "GSM-Symbolic"
+    return made, "GSM-Symbolic"
 
 
 def rows(folder: Path, count: int) -> tuple[dict[str, str], str]:

@@ -49,7 +49,7 @@ def exchange(record: Record) -> Exchange:
         said = [Message(role="assistant", content="".join(record.completions))]
         found = Exchange(record.id, record.prompt, said)
     else:
-        raise ValueError("no conversation: concepts have neither question nor answer")
+        raise ValueError("no conversation: concepts have neither question nor answer")  # noqa: TRY004 (a reason to drop it)
     for turn in (*found.prompt, *found.completion, *found.rejected):
         if "\0" in turn["content"] or any("\ud800" <= sign <= "\udfff" for sign in turn["content"]):
             raise ValueError("unfit text: a NUL character or half of a surrogate pair")

@@ -11,7 +11,7 @@ from porism import store
 from porism.curate import decontaminate
 from porism.doctor._checks import Check, Options, Piece, Preview, Status
 from porism.errors import DataError, ModelError
-from porism.records import Attempt, Concepts, Example, Message, Pair, Problem
+from porism.records import Attempt, Concepts, Example, Message, Problem, Record
 from porism.train import _layouts, _rows
 
 if TYPE_CHECKING:
@@ -125,16 +125,20 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         return _Read("prompt/completion of texts", [("", _example(row["prompt"], row["completion"]))])
     if "prompt" in row and "completion" in row and "label" in row:
         return _Read("prompt/completion/label", [("", _example(row["prompt"], row["completion"]))])
-    record = store.parse(row)
+    return _of_record(store.parse(row))
+
+
+def _of_record(record: Record) -> _Read:
+    """What a record of Porism's own holds.
+
+    Raises:
+        ValueError: no answer of a model.
+    """
     if isinstance(record, Problem | Concepts):
         what = "a problem, which has" if isinstance(record, Problem) else "concepts, which have"
         raise ValueError(f"{what} no answer of a model yet. Make attempts first, with 'porism solve'")  # noqa: TRY004
     if isinstance(record, Example):
         return _Read("prompt/completion", [("", record)])
-    if isinstance(record, Pair):
-        sides = (("chosen", record.chosen), ("rejected", record.rejected))
-        made = [(name, Example(prompt=record.prompt, completion=answer)) for name, answer in sides]
-        return _Read("prompt/chosen/rejected", made)
     if not isinstance(record, Attempt):
         raise ValueError(f"a {type(record).__name__.lower()}, which this layout cannot be")  # noqa: TRY004
     verdict = "" if record.verdict and record.verdict.correct else str(record.verdict.status if record.verdict else "")
