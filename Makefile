@@ -10,7 +10,7 @@ run: .venv/installed
 	$(BIN)/porism run recipes/quickstart/recipe.yaml
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-slow: .venv/installed-dev
 	sh scripts/install-debian.sh

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib.metadata
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from _kit import finish
 from _rewriting import mutants, plain_value, rewritten
 from porism import store
 from porism.graders import check
@@ -161,25 +159,8 @@ def main() -> None:
         **results,
         "command": "python benchmarks/grading.py" + (" --small" if small else ""),
         "processes": PROCESSES,
-        "versions": {name: importlib.metadata.version(name) for name in ("porism", "math-verify", "sympy")},
-        "machine": {
-            "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-        },
-        "date": datetime.now(UTC).date().isoformat(),
     }
-    text = json.dumps(result, indent=1) + "\n"
-    if small:
-        sys.stdout.write(text)
-    else:
-        store.write_text(ROOT / "benchmarks" / "results" / "grading.json", text)
-
-
-def processor() -> str:
-    """The processor's name as the system gives it."""
-    with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-        return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    finish("grading", result, ["porism", "math-verify", "sympy"], small=small)
 
 
 if __name__ == "__main__":

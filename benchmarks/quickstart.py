@@ -7,17 +7,15 @@ python benchmarks/quickstart.py --small    # a few problems and steps, to standa
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from porism import pipeline, store
+from _kit import finish
+from porism import pipeline
 from porism.evaluate import report
 
 ROOT = Path(__file__).parents[1]
@@ -51,11 +49,7 @@ def main() -> None:
             run = pipeline.run(RECIPE, SMALL if arguments.small else [], scratch)
             report.write(run)
             result = {**collect(run), "wall_minutes": round((time.monotonic() - began) / 60, 2)}
-    text = json.dumps(result, indent=1) + "\n"
-    if arguments.small:
-        sys.stdout.write(text)
-    else:
-        store.write_text(ROOT / "benchmarks" / "results" / "quickstart.json", text)
+    finish("quickstart", result, ["porism", "torch", "transformers", "peft"], small=arguments.small)
 
 
 def collect(run: Path) -> dict[str, Any]:
@@ -65,9 +59,6 @@ def collect(run: Path) -> dict[str, Any]:
     return {
         "what": "recipes/quickstart/recipe.yaml: accuracy before and after, 95 % intervals, as shares",
         "command": "python benchmarks/quickstart.py",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": {name: importlib.metadata.version(name) for name in ("porism", "torch", "transformers", "peft")},
         "minutes": round(sum(manifest.seconds for manifest in manifests.values()) / 60, 2),
         "target_minutes": 20,
         "peak_memory_gb": round(max(manifest.peak_memory_mb for manifest in manifests.values()) / 1024, 2),
@@ -102,20 +93,6 @@ def measured(item: dict[str, Any]) -> dict[str, Any]:
         "right_to_wrong",
     )
     return {**sides, **{name: item[name] for name in rest}}
-
-
-def machine() -> dict[str, Any]:
-    """What it ran on, in words that say nothing of where."""
-    import torch
-
-    capabilities = torch.cpu.get_capabilities()
-    return {
-        "processor": capabilities.get("cpu_name") or platform.processor(),
-        "cores": capabilities.get("num_physical_cores"),
-        "bfloat16_hardware": bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")),
-        "python": platform.python_version(),
-        "system": platform.system(),
-    }
 
 
 if __name__ == "__main__":

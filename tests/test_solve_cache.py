@@ -1,15 +1,16 @@
 """Stages that solve, with the cache of replies: the same bytes, no work, and never by mistake."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import problem
 from engines.fake_openai import Fake
 from porism import pipeline, store
-from porism.engines import local
+from porism.engines import Reply, Request, local
 from porism.records import to_row
 
 Solve = Callable[..., store.Manifest]
@@ -60,11 +61,21 @@ def test_a_rerun_costs_nothing_and_has_the_same_bytes(
     assert records(tmp_path / "other-batches") == records(tmp_path / "plain")
 
 
-def test_a_rerun_with_more_samples_has_the_bytes_of_a_first_run(solve: Solve, tmp_path: Path) -> None:
+def test_a_rerun_with_more_samples_has_the_bytes_of_a_first_run(
+    solve: Solve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     solve("plain", samples=5, cache=False)
     solve("some")
+    generate, made = local.Local.generate, []
+
+    def counting(self: local.Local, requests: Sequence[Request], **more: Any) -> list[Reply]:
+        made.extend(request.n for request in requests)
+        return generate(self, requests, **more)
+
+    monkeypatch.setattr(local.Local, "generate", counting)
     assert solve("more", samples=5).figures["samples_from_cache"] == 18
     assert records(tmp_path / "more") == records(tmp_path / "plain")
+    assert sum(made) == 9 * 5 - 18, "those that were there are not made again"
 
 
 @pytest.mark.parametrize(

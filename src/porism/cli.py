@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from porism import __version__, console
+from porism import __version__, commands, console
 from porism.errors import PorismError, RecipeError, nearest
 
 __all__ = ["main"]
@@ -229,15 +229,8 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(_root)
-    for name, command in (
-        ("run", _run),
-        ("report", _report),
-        ("doctor", _doctor),
-        ("pull", _pull),
-        ("export", _export),
-        ("cache", _cache),
-    ):
-        app.command(name)(command)
+    for command in (commands.run, commands.report, commands.doctor, commands.pull, commands.export, commands.cache):
+        app.command()(command)
     app.command("chat", help=_CHAT)(_chat() if arguments and arguments[0] == "chat" else _unused)
     for verb, (text, parts, example) in _STAGES.items():
         asked = bool(arguments) and arguments[0] == verb
@@ -375,115 +368,6 @@ def _parsed(kind: Any, value: str | list[str]) -> Any:
     return value if kind is str or kind == str | None else scalar(value)
 
 
-def _run(
-    recipe: Annotated[str, typer.Argument(help="the recipe, a YAML file")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="stage.key=value or key=value")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe with every default, and stop.")] = False,
-    runs: Annotated[str, typer.Option(help="The folder in which the run's own folder stands.")] = "runs",
-) -> None:
-    """Run a recipe: every stage in order, going on where an earlier run stopped. Ends with a report.
-
-    Example: porism run recipes/quickstart/recipe.yaml train.lr=1e-4 --dry-run
-    """
-    from porism import pipeline
-
-    if dry_run:
-        print(pipeline.dry_run(recipe, overrides or []), end="")
-        return
-    folder = pipeline.run(recipe, overrides or [], runs)
-    _report([str(folder)])
-
-
-def _report(runs: Annotated[list[str], typer.Argument(help="folders of finished runs")]) -> None:
-    """Write report.html into each run's folder and print its table.
-
-    Example: porism report runs/quickstart
-    """
-    from porism.evaluate import report, tables
-
-    for run in runs:
-        page = report.write(Path(run))
-        done = report.stages(Path(run))
-        tables.show_stages(done)
-        compared = [folder for folder, _ in done if (folder / "comparison.json").is_file()]
-        for folder in compared or [folder for folder, _ in done if (folder / "metrics.json").is_file()]:
-            print()
-            tables.show(folder)
-        print(f"\nReport: {page}")
-
-
-def _pull(
-    model: Annotated[
-        str,
-        typer.Argument(help="org/name[@revision], modelscope:org/name[@revision], smollm2-135m, or a folder"),
-    ],
-    to: Annotated[str | None, typer.Option(help="Also put a copy into this folder.")] = None,
-    endpoint: Annotated[str, typer.Option(help="A mirror to fetch from.", metavar="URL", show_default=False)] = "",
-    data_host: Annotated[
-        list[str] | None, typer.Option(help="A further host that the mirror may send to; repeatable.", metavar="HOST")
-    ] = None,
-) -> None:
-    """Fetch a model into the cache, check it, and print its folder. An interrupted pull goes on where it stopped.
-
-    Models come from the Hugging Face hub, from a mirror of it (--endpoint, or HF_ENDPOINT), or from ModelScope. For a
-    gated or private model, set HF_TOKEN (MODELSCOPE_API_TOKEN), or log in with: hf auth login
-
-    \b
-    Example: porism pull smollm2-135m --to models/smol
-             porism pull HuggingFaceTB/SmolLM2-360M-Instruct
-             porism pull Qwen/Qwen2.5-0.5B-Instruct@main --endpoint https://hub.example.org
-             porism pull modelscope:Qwen/Qwen2.5-0.5B-Instruct
-    """  # noqa: D301 (typer reads the backspace as: keep these lines)
-    from porism.models.pull import pull
-
-    print(pull(model, to, endpoint=endpoint, data_hosts=data_host or ()))
-
-
-def _export(
-    model: Annotated[str, typer.Argument(help="a training stage's model, a folder, an alias, or a model of a hub")],
-    *,
-    to: Annotated[str, typer.Option(help="The folder to write.")],
-    dtype: Annotated[
-        str, typer.Option(help="Of the weights; the model's own by default.", metavar="float32|bfloat16|float16")
-    ] = "",
-    gguf: Annotated[
-        str, typer.Option(help="Also write GGUF of this type; f16 where none is named.", metavar="f32|f16|bf16|q8_0")
-    ] = "",
-    converter: Annotated[
-        str, typer.Option(help="Let this program write GGUF: llama.cpp's convert_hf_to_gguf.py.", metavar="PATH")
-    ] = "",
-    add_tokens: Annotated[
-        list[str] | None, typer.Option(help="Add tokens; several may follow.", metavar="TOKEN …")
-    ] = None,
-    special: Annotated[
-        bool, typer.Option("--special", help="Drop the added tokens from decoded text, as marks are.")
-    ] = False,
-    pad_to_multiple: Annotated[int, typer.Option(help="With --add-tokens: rows of the embeddings.", metavar="N")] = 1,
-) -> None:
-    """Write a model as plain safetensors with a model card, its adapter merged in; and as GGUF.
-
-    \b
-    Example: porism export runs/quickstart/10-train-sft/model --to models/mine
-             porism export runs/quickstart/10-train-sft/model --to models/mine --gguf q8_0
-             porism export smollm2-135m --to models/thinks --add-tokens '<think>' '</think>'
-    """  # noqa: D301
-    from porism.models.export import export
-
-    tokens = add_tokens or []
-    print(
-        export(
-            model,
-            to,
-            dtype=dtype,
-            gguf=gguf,
-            converter=converter,
-            add_tokens=tokens,
-            special=special,
-            multiple=pad_to_multiple,
-        )
-    )
-
-
 def _chat() -> Callable[..., None]:
     """The command ``chat``, with the settings of the engine that is asked for as its options."""
     from porism import chat, recipe
@@ -499,71 +383,3 @@ def _chat() -> Callable[..., None]:
         annotation=Annotated[str, typer.Argument(help="an alias, a folder, or a server's name for a model")],
     )
     return _with_settings(command, kind.model_fields, [model])
-
-
-def _doctor(
-    model: Annotated[str, typer.Argument(help="an alias or a folder; the machine alone is looked at without")] = "",
-    data: Annotated[str, typer.Argument(help="training rows: a file or a stage's folder")] = "",
-    *,
-    method: Annotated[
-        str, typer.Option(help="The training whose memory is estimated: sft, lora, dpo, grpo, grpo-lora, …")
-    ] = "sft",
-    dtype: Annotated[str, typer.Option(help="To compute in.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Rows in one optimiser step.")] = 16,
-    micro_batch_size: Annotated[int, typer.Option(help="Rows in memory at once.")] = 8,
-    max_length: Annotated[int, typer.Option(help="Longest row, in tokens.")] = 1024,
-    lora_r: Annotated[int, typer.Option(help="Rank of the adapters.")] = 16,
-    samples: Annotated[int, typer.Option(help="Answers to each prompt, for methods that generate.")] = 8,
-    max_tokens: Annotated[int, typer.Option(help="Longest such answer.")] = 256,
-    rows: Annotated[int, typer.Option(help="Rows to show as they will be tokenised.")] = 2,
-    against: Annotated[
-        list[str] | None, typer.Option(help="A test set that the data must not overlap with; may stand several times.")
-    ] = None,
-    network: Annotated[bool, typer.Option("--network", help="Also ask the hosts that models come from.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Check this machine, a model and its training data before time is spent on them.
-
-    One line a check: ok, warning or failed, what was found, what to do. Exit code 0 where nothing failed, else 2.
-
-    Example: porism doctor smollm2-135m kept.jsonl --against test.jsonl --method lora
-    """
-    from rich.console import Console
-
-    from porism import doctor
-
-    options = doctor.Options(
-        method=method,
-        dtype=dtype,
-        batch_size=batch_size,
-        micro_batch_size=micro_batch_size,
-        max_length=max_length,
-        lora_r=lora_r,
-        samples=samples,
-        max_tokens=max_tokens,
-        rows=rows,
-        against=against or [],
-        network=network,
-    )
-    found = doctor.examine(model, data, options)
-    if as_json:
-        text, well = doctor.as_json(found)
-        print(text)
-    else:
-        well = doctor.show(found, options, data, Console(highlight=False))
-    if not well:
-        raise typer.Exit(2)
-
-
-def _cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of them.")] = False) -> None:
-    """How many replies of models are kept for reruns, and where.
-
-    Example: porism cache --clear
-    """
-    from porism.engines import kept
-
-    shelf = kept()
-    if clear:
-        shelf.clear()
-    entries, size = shelf.size()
-    print(f"{shelf.file}: {entries:,} replies, {size / 2**20:.1f} of {shelf.most / 2**20:,.0f} MB")

@@ -1,5 +1,6 @@
 import io
 import random
+import signal
 from threading import Event
 from typing import Any
 
@@ -249,3 +250,14 @@ def test_requests_are_made_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) 
     talk("hi\n", temperature=0.3, top_p=0.8, top_k=4, min_p=0.1, max_tokens=9, stop=["x"], seed=5)
     assert seen[0].sampling == Sampling(temperature=0.3, top_p=0.8, top_k=4, min_p=0.1, max_tokens=9, stop=("x",))
     assert seen[0].seed == 5
+
+
+def test_a_second_ctrl_c_leaves_an_engine_that_does_not_listen() -> None:
+    from porism.chat import _stopped_by_user
+
+    cancel = Event()
+    with _stopped_by_user(cancel):
+        signal.raise_signal(signal.SIGINT)
+        assert cancel.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

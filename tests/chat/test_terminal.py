@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -60,6 +60,14 @@ class Person:
                     raise AssertionError(f"ended, no {until!r} in {shown!r}") from None
         return shown
 
+    def end_by(self, ask: Callable[[], None]) -> int:
+        """Ask it to end until it does: a signal that comes just before Python waits for a key is seen at the next."""
+        for _ in range(4):
+            ask()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(30)  # long enough that none is asked while it ends
+        raise AssertionError("it does not end")
+
     def say(self, text: str, until: str = ANSWERED) -> str:
         """Type a line, and read up to the next prompt."""
         self.type(f"{text}\n")
@@ -105,8 +113,7 @@ def test_a_whole_conversation(person: Person, tmp_path: Path) -> None:
 def test_ctrl_c_at_the_prompt_leaves(person: Person) -> None:
     person.type("half a que")
     person.read("que")
-    person.type("\x03")
-    assert person.process.wait(60) == 0
+    assert person.end_by(lambda: person.type("\x03")) == 0
 
 
 def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(tiny_model: Path, tmp_path: Path) -> None:
@@ -121,18 +128,12 @@ def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(tiny_model: Path, t
         one.type("\x03")
         assert "stopped]" in one.read(rf"(?s){ANSWERED}.*{PROMPT}")
         assert "System message" in one.say("/system go on", "go on\x1b"), "it is still there"
-        one.type("\x03")
-        assert one.process.wait(60) == 0
+        assert one.end_by(lambda: one.type("\x03")) == 0
     assert not (tmp_path / "chat_history").exists()
 
 
 def test_a_terminated_conversation_says_so(person: Person) -> None:
-    for _ in range(20):  # one that comes just before Python waits for a key is seen only at the next
-        person.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            assert person.process.wait(3) in (0, 130)
-            return
-    pytest.fail("it does not end")
+    assert person.end_by(lambda: person.process.send_signal(signal.SIGTERM)) in (0, 130)
 
 
 def test_a_model_without_a_template_is_refused_before_it_is_loaded(tiny_model: Path, tmp_path: Path) -> None:

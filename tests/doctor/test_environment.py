@@ -58,11 +58,12 @@ def test_a_missing_extra_has_its_install_line(monkeypatch: pytest.MonkeyPatch) -
 def test_little_disk_and_a_busy_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import os
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**10, 10**10 - 10**9, 10**9))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    for module in (machine, _environment):
+        monkeypatch.setattr(module, "processors", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(machine, "_idle", lambda most: 3)
     monkeypatch.setenv("PORISM_HOME", str(tmp_path / "not" / "there"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -86,7 +87,10 @@ class Host(http.server.BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        sends = self.server.sends_to if "resolve" in self.path else ""  # type: ignore[attr-defined]
+        self.send_response(302 if sends else self.server.status)  # type: ignore[attr-defined]
+        if sends:
+            self.send_header("Location", f"{sends}/signed?secret=hush")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -96,7 +100,7 @@ class Host(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[http.server.ThreadingHTTPServer]:
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host)
-    made.status, made.asked = 200, []  # type: ignore[attr-defined]
+    made.status, made.asked, made.sends_to = 200, [], ""  # type: ignore[attr-defined]
     threading.Thread(target=made.serve_forever, daemon=True).start()
     yield made
     made.shutdown()
@@ -120,7 +124,7 @@ def test_hosts_are_asked_only_when_wanted(
         begun = time.monotonic()
         found = checks(network=True)
         assert time.monotonic() - begun < 10
-    assert server.asked == ["/"]  # type: ignore[attr-defined]
+    assert server.asked == ["/", f"/secret-path/{_network._WEIGHTS}"]  # type: ignore[attr-defined]
     assert found["network hub"].status == Status.OK
     assert found["network hub"].found.startswith(f"{address} answers")
     scope, index = found["network ModelScope"], found["network PyPI"]
@@ -133,6 +137,27 @@ def test_hosts_are_asked_only_when_wanted(
     assert "an error of its own (status 503)" in checks(network=True)["network hub"].found
     server.status = 404  # type: ignore[attr-defined]
     assert checks(network=True)["network hub"].status == Status.OK
+
+
+def test_the_host_that_a_hub_sends_to_is_asked_too(
+    server: http.server.ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(_network, "_SECONDS", 0.5)
+    monkeypatch.setattr(
+        _network, "places", lambda: [_network._Place("hub", f"http://127.0.0.1:{server.server_port}", "")]
+    )
+    assert "network the hub's weights" not in checks(network=True)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        server.sends_to = f"http://127.0.0.1:{closed.getsockname()[1]}"  # type: ignore[attr-defined]
+        found = checks(network=True)
+    assert found["network hub"].status == Status.OK
+    weights = found["network the hub's weights"]
+    assert weights.status == Status.WARNING
+    assert weights.found.startswith(f"{server.sends_to} cannot be reached")  # type: ignore[attr-defined]
+    assert "firewall" in weights.cure
+    assert "hush" not in repr(found)
 
 
 def test_the_index_of_pip_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -120,3 +120,14 @@ def test_a_model_with_another_meaning_of_attention_does_not_fit(tiny_model: Path
         max_position_embeddings=128,
     )
     assert "differ" in unfit(made(config, tiny_model).model)
+
+
+def test_the_models_own_generation_settings_are_not_used(tiny_model: Path) -> None:
+    """A penalty in the model's own file would change logits before we choose, and the log-probabilities with them."""
+    loaded = made(UNFIT["bloom"](), tiny_model)
+    requests = [Request(ids=ids, sampling=Sampling(max_tokens=12), logprobs=True) for ids in PROMPTS]
+    plain = Local(loaded).generate(requests)
+    own = loaded.model.generation_config
+    own.repetition_penalty, own.no_repeat_ngram_size, own.suppress_tokens = 1.7, 2, [7, 8, 9]
+    assert Local(loaded).generate(requests) == plain
+    assert loaded.model.generation_config is own

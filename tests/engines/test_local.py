@@ -6,7 +6,8 @@ import torch
 from porism.engines import Request, Sampling
 from porism.engines.local import Local
 from porism.engines.scripted import Scripted
-from porism.errors import RecipeError
+from porism.errors import ModelError, RecipeError
+from porism.models import memory
 from porism.models.load import load
 from porism.prompts.render import encode
 from porism.records import Message
@@ -128,7 +129,19 @@ def test_a_prompt_that_does_not_fit_is_an_error_not_an_answer(tiny_model: Path) 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"top_p": 0.0}, {"top_p": 1.2}, {"temperature": -1}, {"max_tokens": 0}, {"top_k": -1}, {"stop": ("",)}]
+    "wrong",
+    [
+        {"top_p": 0.0},
+        {"top_p": 1.2},
+        {"temperature": -1},
+        {"max_tokens": 0},
+        {"top_k": -1},
+        {"stop": ("",)},
+        {"stop": tuple("abcdefghijklmnopq")},
+        {"min_p": -0.1},
+        {"min_p": 1.1},
+        {"regex": "a+", "json_schema": "{}"},
+    ],
 )
 def test_settings_outside_their_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(RecipeError, match=next(iter(wrong))):
@@ -151,5 +164,75 @@ def test_what_cannot_be_answered_is_said_at_once(tiny_model: Path) -> None:
     assert [sample.finish for sample in broken.samples] == ["error"] * 2
     assert "cannot be tokenised" in broken.samples[0].error
     assert fine.samples[0].finish != "error"
+    unknown, fine = engine.generate([Request(ids=ids, sampling=Sampling(max_tokens=4)) for ids in ([5, 9000, 7], [5, 7])])
+    assert "the token id 9000, and the model's go from 0 to" in unknown.samples[0].error
+    assert fine.samples[0].finish != "error"
+    with pytest.raises(RecipeError, match="logit_bias: expected token ids from 0 to .* got -1"):
+        engine.generate([ask("Hi", logit_bias=((-1, 2.0),))])
     with pytest.raises(RecipeError, match="max_tokens: expected fewer than the 256 tokens .* got 256"):
         engine.generate([ask("Hi", max_tokens=256)])
+
+
+@pytest.mark.parametrize("stop", ["\u3002\u3002\u3002", "\U0001f600\U0001f601", "\u00e9t\u00e9"])
+def test_a_stop_string_of_many_bytes_is_found(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
+    """Each byte is a token of this tokenizer, so the stop string has several times as many tokens as characters."""
+    loaded = load(str(tiny_model))
+    script = loaded.tokenizer(f"ab{stop}cd", add_special_tokens=False)["input_ids"]
+    assert len(script) > 4 + len(stop)
+
+    def scripted(logits: torch.Tensor, *_: object) -> torch.Tensor:
+        return torch.tensor([script[said.pop(0)]] * len(logits))
+
+    monkeypatch.setattr("porism.engines._sampling.choose", scripted)
+    said = list(range(len(script)))
+    sample = Local(loaded).generate([ask("Hi", max_tokens=len(script), stop=(stop,))])[0].samples[0]
+    assert (sample.text, sample.finish) == ("ab", "stop")
+    assert len(said) == 2, "it ends with the stop string's last token"
+
+
+def test_few_rows_at_a_time_where_little_memory_is_free(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load(str(tiny_model))
+    requests = [ask(text, temperature=1.0, n=3) for text in PROMPTS]
+    plenty = Local(loaded).generate(requests)
+    shape = memory.shape_of(loaded.model.config, 0)
+    longest = max(reply.prompt_tokens for reply in plenty)
+    row = memory.cache_bytes(loaded.model.config, 12 + 2 * longest, 4)
+    assert row == (12 + 2 * longest) * 2 * 4 * shape.layers * shape.key
+    widths = []
+    true_step = Local._step
+
+    def step(self: Local, call: object, cache: object, rows: list[object]) -> None:
+        widths.append(len(rows))
+        true_step(self, call, cache, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Local, "_step", step)
+    monkeypatch.setattr(memory, "available", lambda: memory.Memory("memory", 10**9, 2 * 5 * row + row))
+    assert Local(loaded).generate(requests) == plenty
+    assert max(widths) == 5
+    monkeypatch.setattr(memory, "available", lambda: memory.Memory("memory", 10**9, 0))
+    assert Local(loaded).generate(requests[:1]) == plenty[:1]
+
+
+def test_what_does_not_fit_is_not_scored(tiny_model: Path) -> None:
+    engine = Local(load(str(tiny_model)))
+    with pytest.raises(ModelError, match=r"the prompt has \d+ tokens, but the context and the completion leave room"):
+        engine.score([(ask("Hi"), "x" * 300)])
+    with pytest.raises(ModelError, match="cannot be tokenised"):
+        engine.score([(ask("Hi"), "\ud800")])
+    engine.close()
+    engine.close()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_tokens_are_those_of_generate(tiny_model: Path) -> None:
+    loaded = load(str(tiny_model))
+    expected = Local(loaded).generate([ask(text) for text in PROMPTS])
+    loaded.model.to("cuda")
+    engine = Local(loaded)
+    found = engine.generate([ask(text) for text in PROMPTS])
+    assert [reply.samples[0].ids for reply in found] == [reply.samples[0].ids for reply in expected]
+    hot = ask("Hi", temperature=0.8, top_p=0.9, n=4, seed=2)
+    assert engine.generate([hot]) == engine.generate([hot])
+    assert engine.generate([ask("Hi", regex="[0-9]{4}")])[0].samples[0].text.isdigit()
+    (scores,) = engine.score([(Request(text="What is"), " it")])
+    assert all(score < 0 for score in scores)

@@ -99,6 +99,8 @@ def test_eight_samples_are_eight_requests(loaded: Loaded) -> None:
         [Request(ids=other, sampling=sampling, n=8, seed=11) for other in prompts(3)]
     )
     assert among[1].samples == together
+    single = [Request(ids=ids, sampling=sampling, seed=11, first=number) for number in range(8)]
+    assert tuple(reply.samples[0] for reply in Local(loaded).generate(single)) == together
     assert len({sample.ids for sample in together}) > 4
 
 

@@ -283,3 +283,24 @@ def test_it_can_be_used_from_threads_and_inside_a_running_loop(start: Start) -> 
 
         assert texts(asyncio.run(inside())) == [["x/0"]]
         assert engine.generate([]) == []
+
+
+def test_what_was_answered_before_a_key_was_revoked_is_returned(start: Start) -> None:
+    revoked = Act(401, {"error": {"message": "revoked"}})
+    with Fake(lambda seen: revoked if seen.body and len(fake.asked()) > 6 else None, answer=echo) as fake:
+        engine = start(fake, concurrency=2)
+        replies = engine.generate([chat(str(n)) for n in range(20)])
+        assert texts(replies[:4]) == [["0/0"], ["1/0"], ["2/0"], ["3/0"]]
+        assert "revoked" in replies[-1].samples[0].error
+        assert 4 <= sum(reply.samples[0].finish != "error" for reply in replies) <= 6
+        before = len(fake.asked())
+        with pytest.raises(ModelError, match="401: revoked"):
+            engine.generate([chat("more")])
+        assert len(fake.asked()) == before
+
+
+def test_the_usual_key_is_not_sent_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(RecipeError, match="without encryption, so the key in OPENAI_API_KEY is not sent") as caught:
+        openai.start("m", base_url="http://192.0.2.1:8000/v1")
+    assert KEY not in str(caught.value)

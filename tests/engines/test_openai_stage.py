@@ -19,7 +19,7 @@ from openai_kit import FAST, KEY
 
 from conftest import lines, problem
 from porism import pipeline, store
-from porism.errors import DataError
+from porism.errors import DataError, ModelError
 from porism.records import to_row
 
 # --- as a stage ----------------------------------------------------------------------------------------
@@ -158,3 +158,28 @@ def test_a_port_where_nobody_listens_is_one_line(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert errors.startswith(f"porism: {url} cannot be reached")
     assert len(errors.strip().splitlines()) == 1
+
+
+def test_a_stage_tells_what_it_used_and_keeps_what_failed(tmp_path: Path) -> None:
+    """All sessions together, also one that ended in an error; failed requests lie beside the attempts."""
+    records = problems(tmp_path, 10)
+    revoked = True
+
+    def script(seen: Seen) -> Act | None:
+        asked = seen.body["messages"][-1]["content"] if seen.body else ""
+        if asked == "What is 3 + 1?" and revoked:
+            return Act(400, {"error": {"message": "odd"}})
+        return Act(401, {}) if revoked and len(fake.asked()) > 6 else None
+
+    with Fake(script, answer=right) as fake:
+        with pytest.raises((DataError, ModelError)):
+            solve(tmp_path / "s", fake, records, problems_at_once=5, concurrency=1, price_out=1e6)
+        paid = store.Manifest.load(tmp_path / "s" / "manifest.json").figures["engine_cost"]
+        assert paid > 0
+        failed = lines(tmp_path / "s" / "failed_requests.jsonl")
+        assert failed[0]["error"].startswith("400")
+        revoked = False
+        figures = solve(tmp_path / "s", fake, records, problems_at_once=5, price_out=1e6).figures
+    assert figures["engine_requests"] == 10
+    assert figures["engine_cost"] > paid
+    assert figures["engine_prompt_tokens"] > 0

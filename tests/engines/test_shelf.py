@@ -139,7 +139,8 @@ def test_two_processes_write_at_once(shelf: Shelf) -> None:
     assert all(value[0] == int.from_bytes(one, "big") // 10 for one, value in found.items())
 
 
-def test_a_writer_that_is_killed_leaves_whole_transactions(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_writer_that_is_killed_leaves_whole_transactions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shelf = Shelf(tmp_path / "replies.sqlite", 256 * MB)  # nothing has to make room
     for turn in range(4):
         one = writer(shelf, 1000 * turn, 1000)
         if one.stdout:

@@ -157,7 +157,22 @@ def test_a_file_called_vllm_in_the_current_folder_is_not_vllm(tmp_path: Path, mo
         _command.look(sys.executable)
 
 
-@pytest.mark.parametrize("argument", ["--api-key=x", "--api_key", "--port=1", "--model=other", "--trust-remote-code"])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--api-key=x",
+        "--api_key",
+        "--api-ke=x",
+        "--hos=0.0.0.0",
+        "--port=1",
+        "--model=other",
+        "--trust-remote-code",
+        "--trust-remote",
+        "--middleware=mine.py",
+        "--worker-cls=x.Y",
+        "--config",
+    ],
+)
 def test_arguments_that_are_not_the_users_are_refused(tiny_model: Path, argument: str) -> None:
     with pytest.raises(RecipeError, match="server_args: "):
         vllm.start(str(tiny_model), server_args=["--enforce-eager", argument])
@@ -201,12 +216,16 @@ def test_each_option_reaches_the_command_line(name: str, value: object, wanted: 
 def test_what_a_processor_needs_is_set_and_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, gpu = (_command.Found("python", "0.32", cpu=cpu) for cpu in (True, False))
     monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
-    assert 1 <= int(_command.environment(cpu, "k", lora=False, own_memory=False)["VLLM_CPU_KVCACHE_SPACE"]) <= 8
-    for found, own_memory in ((cpu, True), (gpu, False)):
-        assert "VLLM_CPU_KVCACHE_SPACE" not in _command.environment(found, "k", lora=False, own_memory=own_memory)
+    assert 1 <= int(_command.environment(cpu, "k", options(), lora=False)["VLLM_CPU_KVCACHE_SPACE"]) <= 8
+    for found, share in ((cpu, 0.5), (gpu, 0.0)):
+        assert "VLLM_CPU_KVCACHE_SPACE" not in _command.environment(found, "k", options(gpu_memory=share), lora=False)
+    for cores, alone, bound in (({0, 3}, 1, "0,3"), ({0, 3}, 2, None), ({5}, 1, None), (set(range(8)), 1, None)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: cores)
+        made = _command.environment(cpu, "k", options(tensor_parallel=alone), lora=False)
+        assert made.get("VLLM_CPU_OMP_THREADS_BIND") == bound
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "20")
     monkeypatch.setenv("VLLM_API_KEY", "theirs")
-    found = _command.environment(cpu, "ours", lora=True, own_memory=False)
+    found = _command.environment(cpu, "ours", options(), lora=True)
     assert (found["VLLM_CPU_KVCACHE_SPACE"], found["VLLM_API_KEY"]) == ("20", "ours")
     assert found["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     arguments = _command.arguments(cpu, options(), Weights(Path("m"), Path("m"), None, 0), 0)

@@ -10,6 +10,7 @@ import pytest
 from porism import store
 from porism.errors import ModelError
 from porism.models import machine, pull
+from porism.models._site import Site
 from porism.models.check import check
 from porism.models.load import fingerprint, load
 
@@ -107,8 +108,18 @@ def test_dtype_and_threads() -> None:
     assert machine.choose_threads(3) == 3
 
 
-def test_threads_leave_busy_processors_alone(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("said", "chosen"), [("1", 1), ("1,2", 1), ("999", machine.processors())])
+def test_threads_are_those_that_the_environment_says(monkeypatch: pytest.MonkeyPatch, said: str, chosen: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr(machine, "_idle_ticks", lambda: pytest.fail("nothing has to be measured"))
+    assert machine.choose_threads() == chosen
+
+
+def test_threads_leave_busy_processors_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With as many busy programs as processors one thread is chosen, and said to be."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     there = len(os.sched_getaffinity(0))
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(there)]
     try:
@@ -182,3 +193,32 @@ def test_an_adapter_that_lacks_weights_is_refused(tiny_model: Path, tmp_path: Pa
     (adapter / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["q_proj", "v_proj"]}))
     with pytest.raises(ModelError, match="adapter's weights lack"):
         load(str(adapter))
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        ("https://mirror.example", True),
+        ("http://127.0.0.1:9", True),
+        ("http://localhost:9", True),
+        ("http://192.0.2.1", False),
+        ("HTTP://mirror.example:8080", False),
+    ],
+)
+def test_a_token_is_not_sent_in_the_open(address: str, capsys: pytest.CaptureFixture[str], *, sent: bool) -> None:
+    site = Site(address, {"authorization": "Bearer t", "cookie": "m_session_id=t", "user-agent": "x"})
+    assert site.has_token == sent
+    assert ("your token is not sent there" in capsys.readouterr().err) != sent
+
+
+def test_weights_are_hashed_once_as_long_as_they_stay(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(tiny_model, tiny_model.parent / "hashed")
+    first = fingerprint(str(folder))
+    read = []
+    true_sha256 = store.sha256
+    monkeypatch.setattr(store, "sha256", lambda path: (read.append(path.name), true_sha256(path))[1])
+    assert fingerprint(str(folder)) == first
+    assert read == []
+    (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
+    assert fingerprint(str(folder)) != first
+    assert read == ["config.json"]

@@ -220,10 +220,12 @@ def _summary(answer: Answer, chosen: Settings) -> str:
 
 @contextlib.contextmanager
 def _stopped_by_user(cancel: Event) -> Iterator[None]:
-    """While this lasts, Ctrl-C sets ``cancel`` and does nothing else."""
+    """While this lasts, Ctrl-C sets ``cancel``; a second one, where the engine does not heed that, ends the session."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
+        if cancel.is_set():
+            raise KeyboardInterrupt
         cancel.set()
 
     before = signal.signal(signal.SIGINT, stop)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from porism import __version__
 from porism.doctor._checks import Check, Status
 from porism.models import memory
-from porism.models.machine import choose_dtype, choose_threads
+from porism.models.machine import choose_dtype, choose_threads, processors, said_threads
 from porism.models.names import home
 
 __all__ = ["TESTED", "checks", "host"]
@@ -125,13 +125,15 @@ def _extras() -> Check:
 def _processor() -> Iterator[Check]:
     import torch
 
-    all_of_them = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    all_of_them = processors()
     with contextlib.redirect_stderr(io.StringIO()):  # it says there what the line below says
         threads = choose_threads()
-    crowded = threads < all_of_them
+    crowded = threads < all_of_them and not said_threads()
     yield _line(
         "threads",
-        f"{threads} of {all_of_them} processors are idle, so that many threads are chosen",
+        f"OMP_NUM_THREADS says {said_threads()}, of {all_of_them} processors"
+        if said_threads()
+        else f"{threads} of {all_of_them} processors are idle, so that many threads are chosen",
         "Stop what keeps the others busy, or set threads yourself." if crowded else "",
         bad=crowded,
     )

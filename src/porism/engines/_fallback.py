@@ -99,10 +99,15 @@ def generate(
         done: whether each row has ended.
     """
     ids = torch.tensor([list(prompt) for prompt in prompts], device=network.device)
-    network.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        generation_config=GenerationConfig(max_new_tokens=most, do_sample=False, pad_token_id=0),
-        logits_processor=LogitsProcessorList([_Choosing(take)]),
-        stopping_criteria=StoppingCriteriaList([_Ending(done)]),
-    )
+    plain = GenerationConfig(max_new_tokens=most, do_sample=False, pad_token_id=0)
+    own, network.generation_config = network.generation_config, plain  # what one leaves open is taken from the other
+    try:
+        network.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=plain,
+            logits_processor=LogitsProcessorList([_Choosing(take)]),
+            stopping_criteria=StoppingCriteriaList([_Ending(done)]),
+        )
+    finally:
+        network.generation_config = own

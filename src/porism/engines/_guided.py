@@ -24,12 +24,17 @@ class Guide:
     def __init__(self, matcher: Any) -> None:
         self._matcher = matcher
 
+    @property
+    def error(self) -> str:
+        """Why the row cannot be followed any further, such as a grammar that grew too large; nothing if it can."""
+        return str(self._matcher.get_error()) if self._matcher.is_error() else ""
+
     def allowed(self, width: int) -> torch.Tensor:
-        """Which tokens may come next, [V]; where the grammar is at its end, the end token alone."""
+        """Which tokens may come next, [V]; where the grammar is at its end, the end token alone; all after an error."""
         import torch
 
-        if self._matcher.is_error():
-            raise RecipeError(f"the answer's grammar failed: {self._matcher.get_error()}")
+        if self.error:
+            return torch.ones(width, dtype=torch.bool)
         mask = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8) > 0
         return torch.nn.functional.pad(mask, (0, width - len(mask))) if len(mask) < width else mask[:width]
 
@@ -49,6 +54,7 @@ class Guides:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._tables: Any = None
+        self._compiled: dict[tuple[str, str], Any] = {}
 
     def guide(self, sampling: Sampling) -> Guide | None:
         """A guide for one row, or None where the answer is free.
@@ -57,8 +63,14 @@ class Guides:
             RecipeError: the schema or the expression is not valid.
             MissingExtra: llguidance is not installed.
         """
-        if not sampling.json_schema and not sampling.regex:
+        kind = sampling.json_schema, sampling.regex
+        if not any(kind):
             return None
+        if kind not in self._compiled:
+            self._compiled[kind] = self._matcher(sampling)
+        return Guide(self._compiled[kind].deep_copy())
+
+    def _matcher(self, sampling: Sampling) -> Any:
         try:
             import llguidance
             from llguidance import hf
@@ -77,4 +89,4 @@ class Guides:
         if problem:
             name = "json_schema" if sampling.json_schema else "regex"
             raise RecipeError(f"{name}: not valid: {' '.join(str(problem).split())[:200]}")
-        return Guide(llguidance.LLMatcher(self._tables, grammar))
+        return llguidance.LLMatcher(self._tables, grammar)

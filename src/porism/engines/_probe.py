@@ -15,12 +15,23 @@ from porism.engines import Request
 from porism.engines._raw import load_tokenizer
 from porism.engines._weights import Weights
 from porism.errors import ModelError
+from porism.models import facts, memory
 from porism.models.load import load
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["PAIRS", "QUANTISED", "TEXTS", "TOLERANCES", "Agreement", "compare", "forward", "reference"]
+__all__ = [
+    "PAIRS",
+    "QUANTISED",
+    "TEXTS",
+    "TOLERANCES",
+    "Agreement",
+    "compare",
+    "forward",
+    "reference",
+    "refuse_too_large",
+]
 
 TEXTS = (
     (
@@ -76,6 +87,21 @@ def reference(weights: Weights, network: PreTrainedModel | None = None) -> tuple
     own = forward(network, tokenizer)
     with disabled():
         return own, forward(network, tokenizer)
+
+
+def refuse_too_large(weights: Weights) -> None:
+    """Before a model is loaded for the comparison alone: is there memory for it?
+
+    Raises:
+        ModelError: float32 weights would take more than what is free.
+    """
+    needed = 4 * sum(tensor.size for tensor in facts.tensors_of(weights.base).values())
+    free = memory.available().free
+    if needed > free:
+        raise ModelError(
+            f"{weights.base} takes {needed / 1e9:.0f} GB in float32 to compare log-probabilities with the server's, "
+            f"and {free / 1e9:.0f} GB are free. Set probe to false, or give swap the network or its log-probabilities."
+        )
 
 
 def forward(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[list[float]]:

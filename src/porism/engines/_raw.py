@@ -11,7 +11,7 @@ from porism.engines._calls import Caller, CallFailed
 from porism.engines._ledger import Ledger, OverBudget
 from porism.engines._wire import Server
 from porism.errors import ModelError
-from porism.models.pull import locate
+from porism.models import facts
 from porism.prompts.render import encode
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ __all__ = ["Scoring", "Tokens", "load_tokenizer", "refuse_template", "used"]
 
 _PROBE = "a"
 """One letter is one token in every vocabulary, so a longer prompt is not what was sent."""
+
+_NO_SUCH_PLACE = (404, 405, 501)
+"""Statuses of a server that has no ``/tokenize``; another failure may pass."""
 
 _MARKS = 2
 """Tokens that a tokenizer may put around a text: one that begins it and one that ends it."""
@@ -82,7 +85,7 @@ class Tokens:
         try:
             reply = await self._caller.send(self._address, {"model": self._model, **what}, fatal=frozenset(), retries=1)
         except CallFailed as failure:
-            self._asks = failure.status == 429
+            self._asks = failure.status not in _NO_SUCH_PLACE
             return None
         found = reply.get("tokens") if isinstance(reply, dict) else None
         if not isinstance(found, list) or not all(isinstance(token, int) for token in found):
@@ -97,16 +100,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: unknown, unsafe or unreadable.
     """
-    import transformers
-
-    folder = locate(name)
-    try:
-        found: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"tokenizer: {folder} cannot be loaded: {' '.join(str(error).split())[:400]}") from None
-    return found
+    return facts.tokenizer_of(facts.place_of(name))
 
 
 async def refuse_template(caller: Caller, server: Server, tokens: Tokens, base_url: str) -> tuple[int, int]:

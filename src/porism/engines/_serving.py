@@ -97,6 +97,8 @@ class Server:
                 said = now
                 console.notice(f"  vLLM is still starting ({now - began:.0f} s): {(self._tail() or ['…'])[-1][:100]}")
             time.sleep(_LOOK)
+        if not self.alive:  # then somebody else has the port, and must not be sent the key
+            raise self.failed("ended before it was ready")
         console.notice(f"  vLLM is ready after {time.monotonic() - began:.0f} s")
 
     def failed(self, what: str) -> ModelError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from porism.engines import Request
 
-__all__ = ["Cutter", "Stream", "joined"]
+__all__ = ["Cutter", "Stream", "joined", "overlap"]
 
 _THINK, _SAID = "<think>\n", "\n</think>\n\n"
 """What stands around thoughts that a server sends apart from the answer."""
@@ -46,7 +46,7 @@ class Cutter:
             self.done = True
             out, self._held = self._held[: min(ends)], ""
             return out
-        wait = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+        wait = max((overlap(self._held, stop) for stop in self._stops), default=0)
         out, self._held = self._held[: len(self._held) - wait], self._held[len(self._held) - wait :]
         return out
 
@@ -56,7 +56,7 @@ class Cutter:
         return out
 
 
-def _overlap(text: str, stop: str) -> int:
+def overlap(text: str, stop: str) -> int:
     """How many characters at the end of ``text`` begin ``stop``."""
     return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)
 

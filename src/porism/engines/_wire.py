@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -214,7 +214,7 @@ def _sample(piece: _Piece, tokens: int, request: Request) -> Sample:
         ids, logprobs = ids[:kept], logprobs[:kept]
     error = f"cut off by {_BROKEN[piece.finish]}" if piece.finish in _BROKEN and not whole.done else ""
     if not error and finish == "stop" and not whole.done:
-        error = _unfollowed(sampling, {piece.text, request.prefix + piece.text})
+        error = _unfollowed(sampling, piece.text)
     if not error and request.logprobs and not piece.logprobs:
         error = "the server sent no log-probabilities"
     return Sample(
@@ -238,11 +238,11 @@ def _kept(tokens: Sequence[str], length: int) -> int:
     return kept
 
 
-def _unfollowed(sampling: Sampling, texts: Collection[str]) -> str:
-    """Why none of the texts is what was demanded: servers that do not know a parameter mostly ignore it in silence."""
-    if sampling.regex and not any(_matches(sampling.regex, text) for text in texts):
+def _unfollowed(sampling: Sampling, text: str) -> str:
+    """Why a text is not what was demanded: servers that do not know a parameter mostly ignore it in silence."""
+    if sampling.regex and not _matches(sampling.regex, text):
         return "the answer does not match regex: the server seems to ignore it"
-    if sampling.json_schema and not any(_is_json(text) for text in texts):
+    if sampling.json_schema and not _is_json(text):
         return "the answer is not JSON: the server seems to ignore json_schema"
     return ""
 

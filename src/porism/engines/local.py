@@ -7,6 +7,7 @@ layers run, through :mod:`porism.engines._attention`.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from pydantic import Field
 
 from porism import console
 from porism.engines import OnText, Reply, Request, Sample
-from porism.errors import RecipeError
+from porism.engines._streams import overlap
+from porism.errors import ModelError, RecipeError
+from porism.models import memory
 from porism.models.load import Loaded, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
 from porism.prompts.render import encode
@@ -77,14 +80,18 @@ class Local:
     """An engine on a model in memory.
 
     A row's result depends on its own prompt, settings and seed: greedy decoding takes the arg max, and sampling draws
-    from a generator of its own. In float32 a row is the same whatever shares its batch, up to rounding in the last
-    bits, which can matter only where two tokens are equally likely to seven digits.
+    from a generator of its own. What shares its batch decides which kernels multiply, and so the last bits of its
+    logits. That can turn a token only where two are equally likely to about six digits (greedy), or where the number
+    that is drawn falls within such a distance of the border between two tokens (sampling): docs/engines.md has a count.
 
     Args:
         loaded: model and tokenizer. The weights are read where they are: a trainer that changes them in place
             changes what this engine says, and calls :meth:`weights_changed`.
-        batch_size: most rows at once.
+        batch_size: most rows at once; fewer where the memory that is free holds fewer.
     """
+
+    takes_first = True
+    """Sample ``i`` depends on its request's seed and on ``first + i`` alone."""
 
     def __init__(self, loaded: Loaded, batch_size: int = 256) -> None:
         from porism.engines._guided import Guides
@@ -93,6 +100,7 @@ class Local:
         self.weights = 0
         self._network, self._tokenizer = loaded.model, loaded.tokenizer
         self._batch_size = batch_size
+        self._vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
         self._context = int(getattr(loaded.model.config, "max_position_embeddings", 0) or 2**30)
         self._guides = Guides(loaded.tokenizer)
         self._unfit: str | None = None
@@ -141,18 +149,36 @@ class Local:
 
         Args:
             pairs: prompts, and the text that follows each.
+
+        Raises:
+            ModelError: one of them does not fit the model's context, or is no text.
         """
         import torch
 
-        rows = [
-            (list(self._encode(request)), list(self._tokenizer(text, add_special_tokens=False)["input_ids"]))
-            for request, text in pairs
-        ]
+        rows = [self._scored(*pair) for pair in pairs]
         fits = self._fits()
         with torch.inference_mode():
             if fits:
                 return [scores for batch in _by_size(rows, _MOST_PREFILL) for scores in self._score(batch)]
             return [self._score_plainly(*row) for row in rows]
+
+    def _scored(self, request: Request, text: str) -> tuple[list[int], list[int]]:
+        """Prompt and completion as token ids.
+
+        Raises:
+            ModelError: they do not fit the context, or cannot be tokenised.
+        """
+        try:
+            prompt, completion = (
+                self._encode(request),
+                list(self._tokenizer(text, add_special_tokens=False)["input_ids"]),
+            )
+        except (TypeError, UnicodeEncodeError) as error:
+            raise ModelError(f"a prompt or completion to be scored cannot be tokenised: {error}.") from None
+        reason = self._wrong(prompt, self._context - len(completion))
+        if reason:
+            raise ModelError(f"{reason.replace('max_tokens', 'the completion')}; it cannot be scored.")
+        return prompt, completion
 
     def _score(self, batch: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
         """Log-probabilities of completions, laid end to end with their prompts."""
@@ -188,7 +214,8 @@ class Local:
 
     def close(self) -> None:
         """Drop the model."""
-        del self._network
+        with contextlib.suppress(AttributeError):  # it is closed already
+            del self._network
 
     def _fits(self) -> bool:
         """Whether the model runs on the cached attention; says so once where it does not."""
@@ -229,25 +256,45 @@ class Local:
                 f"max_tokens: expected fewer than the {self._context} tokens that the model's context holds, prompt "
                 f"and answer together, got {most}. Lower it."
             )
+        unknown = [token for token, _ in request.sampling.logit_bias if not 0 <= token < self._vocabulary]
+        if unknown:
+            raise RecipeError(
+                f"logit_bias: expected token ids from 0 to {self._vocabulary - 1}, the model's, got {unknown[0]}."
+            )
         ids: tuple[int, ...] = ()
         try:
             ids = tuple(self._encode(request))
-            limit = self._context - most
-            reason = f"the prompt has {len(ids)} tokens, but the context and max_tokens leave room for {limit}"
-            fits = len(ids) <= limit
+            reason = self._wrong(ids, self._context - most)
         except (TypeError, UnicodeEncodeError) as error:  # half of a surrogate pair
-            reason, fits = f"the prompt cannot be tokenised: {error}", False
-        if not fits:
+            reason = f"the prompt cannot be tokenised: {error}"
+        if reason:
             failed = Sample(text="", finish="error", error=reason)
             call.done.update({(index, number): failed for number in range(request.n)})
         return ids
+
+    def _wrong(self, ids: Sequence[int], limit: int) -> str:
+        """Why the model cannot read this prompt, or nothing."""
+        if not ids:
+            return "the prompt has no tokens"
+        unknown = next((token for token in ids if not 0 <= token < self._vocabulary), None)
+        if unknown is not None:
+            return f"the prompt has the token id {unknown}, and the model's go from 0 to {self._vocabulary - 1}"
+        if len(ids) > limit:
+            return f"the prompt has {len(ids)} tokens, but the context and max_tokens leave room for {limit}"
+        return ""
 
     def _rows(self, call: _Call, prompts: Sequence[tuple[int, ...]]) -> list[_Row]:
         """The rows of all requests that can be answered."""
         from porism.engines._sampling import generator
 
         return [
-            _Row(index, number, ids, generator(request.seed, number), guide=self._guides.guide(request.sampling))
+            _Row(
+                index,
+                number,
+                ids,
+                generator(request.seed, request.first + number),
+                guide=self._guides.guide(request.sampling),
+            )
             for index, (request, ids) in enumerate(zip(call.requests, prompts, strict=True))
             for number in range(request.n)
             if (index, number) not in call.done
@@ -269,6 +316,7 @@ class Local:
         from porism.engines._attention import Cache
 
         waiting.reverse()
+        most = self._most_rows(call, waiting)
         cache = Cache()
         lead = _common_beginning([row.prompt for row in waiting])
         if lead:
@@ -280,8 +328,8 @@ class Local:
             if call.cancelled:
                 call.end_all([*waiting, *rows])
                 return
-            room = self._batch_size - len(live)
-            if waiting and room >= min(len(waiting), max(1, self._batch_size // 8)):
+            room = most - len(live)
+            if waiting and room >= min(len(waiting), max(1, most // 8)):
                 rows = [rows[at] for at in live]
                 if rows:
                     cache.keep(live)
@@ -296,6 +344,16 @@ class Local:
                 live = list(range(len(rows)))
             self._step(call, cache, rows)
             live = [at for at in live if (rows[at].request, rows[at].sample) not in call.done]
+
+    def _most_rows(self, call: _Call, waiting: Sequence[_Row]) -> int:
+        """Rows at once: as many as are asked for, or whose keys and values half of the free memory holds.
+
+        A prompt counts twice, since it is kept both as it came and in the grid that is read.
+        """
+        answer = call.requests[waiting[0].request].sampling.max_tokens
+        longest = max(len(row.prompt) for row in waiting)
+        each = memory.cache_bytes(self._network.config, answer + 2 * longest, self._network.dtype.itemsize)
+        return max(1, min(self._batch_size, memory.available().free // 2 // max(1, each)))
 
     def _run_plainly(self, call: _Call, waiting: list[_Row]) -> None:
         """Generate for rows of one kind with transformers' ``generate``, prompts of one length at a time."""
@@ -405,6 +463,9 @@ class Local:
     def _finished(self, request: Request, row: _Row) -> Sample | None:
         """The row's sample, if its last token ends it."""
         sampling = request.sampling
+        if row.guide is not None and row.guide.error:
+            reason = f"the grammar of the answer failed: {row.guide.error}"
+            return Sample(text=self._text(row, request), finish="error", error=reason, tokens=len(row.ids))
         ended = row.ids[-1] in self._ends
         cut = self._stop_at(row, request) if sampling.stop else -1
         if not ended and cut < 0 and len(row.ids) < sampling.max_tokens:
@@ -424,7 +485,7 @@ class Local:
     def _stop_at(self, row: _Row, request: Request) -> int:
         """Where the first stop string begins in the row's text; -1 where there is none. The end of the text decides."""
         stops = request.sampling.stop
-        reach = max(map(len, stops)) + 4  # tokens: each has a character, but some are parts of one
+        reach = max(len(stop.encode("utf-8", "surrogatepass")) for stop in stops) + 4  # a token has a byte or more
         tail = str(self._tokenizer.decode(row.ids[-reach:], skip_special_tokens=True))
         if not any(stop in tail for stop in stops):
             return -1
@@ -439,16 +500,11 @@ class Local:
             text = sample.text
         else:
             text = self._text(row, request).rstrip("\ufffd")
-            held = max((_overlap(text, stop) for stop in request.sampling.stop), default=0)
+            held = max((overlap(text, stop) for stop in request.sampling.stop), default=0)
             text = text[: len(text) - held]
         if call.on_text is not None and len(text) > len(row.told):
             call.on_text(row.request, row.sample, text[len(row.told) :])
             row.told = text
-
-
-def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of the text may be the beginning of a stop string."""
-    return next((length for length in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:length])), 0)
 
 
 def _common_beginning(prompts: Sequence[tuple[int, ...]]) -> int:
@@ -488,7 +544,7 @@ def start(
     model: str,
     *,
     dtype: Annotated[Dtype, Field(description="of the weights; auto is bfloat16 where the processor has it")] = "auto",
-    threads: Annotated[int, Field(description="threads of torch; 0: as many as processors are idle", ge=0)] = 0,
+    threads: Annotated[int, Field(description="threads of torch; 0: as many as are idle", ge=0)] = 0,
     batch_size: Annotated[int, Field(description="most rows at once", ge=1)] = 256,
 ) -> Local:
     """An engine on a model that is loaded into this process.

@@ -28,6 +28,7 @@ from porism.engines._calls import Caller, CallFailed, EventLoop, Policy
 from porism.engines._ledger import Ledger, Usage
 from porism.engines._raw import Scoring, Tokens
 from porism.errors import ModelError, RecipeError
+from porism.models._site import in_the_open
 from porism.recipe import NOT_IN_KEY
 
 __all__ = ["OpenAI", "Usage", "connected", "start"]
@@ -37,6 +38,7 @@ T = TypeVar("T")
 _LOOK = 0.05
 """Seconds between two looks at whether the caller has cancelled."""
 
+_USUAL_KEY = "OPENAI_API_KEY"
 _DESCRIBES = ("id", "owned_by", "root", "parent", "max_model_len", "meta", "revision", "digest")
 """What tells models apart in a server's list; times and permissions change with every look."""
 
@@ -71,6 +73,7 @@ class OpenAI:
         self._asker = Asker(caller, server, ledger, tokens, base_url=base_url, failed=failed)
         self._scoring = Scoring(caller, server, tokens, ledger, base_url)
         self.model = ""
+        self._stopped: ModelError | None = None
         caller.on_retry = lambda: ledger.count(retries=1)
 
     @property
@@ -83,6 +86,9 @@ class OpenAI:
     ) -> list[Reply]:
         """Answer every request, in order; one that fails for good has samples with the reason.
 
+        Where what befalls every request (a key that is revoked, credit that is used up) comes when some are answered,
+        those are returned, the others have the reason, and the next call raises it: what was paid for is not lost.
+
         Args:
             requests: what to answer.
             on_text: told of text as it comes, in the calling thread.
@@ -94,6 +100,8 @@ class OpenAI:
         """
         for request in requests:
             _wire.check(request)
+        if self._stopped:
+            raise self._stopped
         if not requests:
             return []
         if on_text is None:
@@ -196,7 +204,15 @@ class OpenAI:
             self._asker.fill(board, request, functools.partial(tell, at) if tell else None)
             for at, (board, request) in enumerate(zip(boards, requests, strict=True))
         ]
-        await _together(work, cancel)
+        try:
+            await _together(work, cancel)
+        except ModelError as error:
+            if not any(sample.finish != "error" for board in boards for sample in board.samples.values()):
+                raise
+            self._stopped = error
+            unasked = Sample(text="", finish="error", error=str(error))
+            for board, request in zip(boards, requests, strict=True):
+                board.samples = {number: board.samples.get(number, unasked) for number in range(request.n)}
         dead = next((board.dead for board in boards if board.dead), "")
         if dead and self._caller.answered == answered:
             raise self._unreachable(dead)
@@ -282,7 +298,7 @@ def start(
     ],
     key_env: Annotated[
         str, AfterValidator(_variable), Field(description="environment variable that holds the key"), NOT_IN_KEY
-    ] = "OPENAI_API_KEY",
+    ] = _USUAL_KEY,
     concurrency: Annotated[int, Field(description="requests at a time", ge=1, le=1000), NOT_IN_KEY] = 16,
     retries: Annotated[int, Field(description="tries after the first", ge=0), NOT_IN_KEY] = 6,
     backoff: Annotated[float, Field(description="seconds: longest first wait; doubles", ge=0), NOT_IN_KEY] = 0.5,
@@ -291,7 +307,9 @@ def start(
     price_in: Annotated[float, Field(description="money for a million prompt tokens", ge=0), NOT_IN_KEY] = 0.0,
     price_out: Annotated[float, Field(description="money for a million generated tokens", ge=0), NOT_IN_KEY] = 0.0,
     budget: Annotated[float, Field(description="most money to spend; 0 for no limit", ge=0), NOT_IN_KEY] = 0.0,
-    failed: Annotated[str, Field(description="a file for requests that failed for good"), NOT_IN_KEY] = "",
+    failed: Annotated[
+        str, Field(description="a file for requests that failed for good; left out, the stage's"), NOT_IN_KEY
+    ] = "",
     tokenizer: Annotated[str, Field(description="an alias or folder with the model's tokenizer")] = "",
     server: Annotated[Literal["auto", "vllm", "other"], Field(description="whose own parameters it takes")] = "auto",
     extra_body: Annotated[dict[str, Any], Field(description="put into every request; null leaves a field out")] = {},  # noqa: B006
@@ -309,6 +327,11 @@ def start(
     key = os.environ.get(_variable(key_env), "").strip()
     if key and not re.fullmatch(r"[\x21-\x7e]+", key):  # before a header's error message could show it
         raise ModelError(f"the environment variable {key_env} holds characters that no key has. Set it again.")
+    if key and key_env == _USUAL_KEY and in_the_open(base_url):
+        raise RecipeError(
+            f"base_url: {base_url} is reached without encryption, so the key in {_USUAL_KEY} is not sent there. Use "
+            "https; or name a variable with that server's own key by key_env, or one that is not set to send none."
+        )
     caller = Caller(base_url, key, key_env, Policy(concurrency, retries, backoff, timeout, deadline))
     known = _wire.Server(model, vllm=server == "vllm", extra=extra_body)
     ledger = Ledger(price_in, price_out, budget)

@@ -88,6 +88,7 @@ class Vllm:
             ModelError: the server does not take the weights, or says something else than the model. It goes on with
                 the old ones; where it had to be started again, it is closed.
         """
+        self._open()
         weights, version = weights_of(str(model)), self.weights + 1
         again = not self._fits(weights)
         if again:
@@ -110,7 +111,7 @@ class Vllm:
         Raises:
             ModelError: the server has died; with the end of its log.
         """
-        engine, version = self._current
+        engine, version = self._open()
         try:
             replies = engine.generate(requests, on_text=on_text, cancel=cancel)
         except ModelError:
@@ -125,7 +126,7 @@ class Vllm:
             ModelError: the server has died, or a call failed for good.
         """
         try:
-            return self._current[0].score(pairs)
+            return self._open()[0].score(pairs)
         except ModelError:
             self._refuse_dead()
             raise
@@ -147,7 +148,7 @@ class Vllm:
         """
         options, key = self._options, _serving.new_key()
         rank = max(options.max_lora_rank, weights.rank)
-        variables = _command.environment(self._found, key, lora=rank > 0, own_memory=options.gpu_memory > 0)
+        variables = _command.environment(self._found, key, options, lora=rank > 0)
         arguments = _command.arguments(self._found, options, weights, rank)
         build = f"vLLM {self._found.version}{' for CPUs' if self._found.cpu else ''}"
         console.notice(f"Starting {build} on {weights.base}; its log is {self._log}")
@@ -167,7 +168,7 @@ class Vllm:
             except BaseException:
                 self._server.stop()
                 raise
-        self._running, self._rank = weights, rank
+        self._running, self._rank, self._closed = weights, rank, False
         self._base_hash = fingerprint(str(weights.base))
 
     def _connect(self, weights: Weights, key: str) -> None:
@@ -182,8 +183,19 @@ class Vllm:
         self._serves: list[str] = []
 
     def _end(self) -> None:
+        self._closed = True
         self._connection.close()
         self._server.stop()
+
+    def _open(self) -> tuple[openai.OpenAI, int]:
+        """Who answers, and with which version of the weights.
+
+        Raises:
+            ModelError: nobody, since the server was ended.
+        """
+        if self._closed:
+            raise ModelError("this vLLM server was ended: by close, or because new weights could not be used.")
+        return self._current
 
     def _refuse_dead(self) -> None:
         """Say so where the server is no more.
@@ -222,10 +234,10 @@ class Vllm:
         except BaseException:
             self._unload(name)
             raise
-        for old in self._serves[:-1]:  # the last one may still be at work on requests
-            self._unload(old)
-        self._serves = [*self._serves[-1:], name]
+        old, self._serves = self._serves[:-1], [*self._serves[-1:], name]  # the last may still be at work on requests
         self._current = engine, version
+        for each in old:
+            self._unload(each)
         return agreement
 
     def _load(self, adapter: Path, name: str) -> None:
@@ -239,8 +251,13 @@ class Vllm:
             ) from None
 
     def _unload(self, name: str) -> None:
-        if name != self._running.base.name and self._server.alive:
+        """Free an adapter's place; where the server does not, that is said, since it ends nothing."""
+        if name == self._running.base.name or not self._server.alive:
+            return
+        try:
             self._connection.post("/unload_lora_adapter", {"lora_name": name})
+        except ModelError as error:
+            console.notice(f"  vLLM keeps the adapter {name}: {error}")
 
     def _agreement(
         self,
@@ -254,6 +271,8 @@ class Vllm:
         Raises:
             ModelError: they are too far apart.
         """
+        if not logprobs and network is None:
+            _probe.refuse_too_large(weights)
         wanted, base = (logprobs, ()) if logprobs else _probe.reference(weights, network)
         found = _probe.compare(engine.score(_probe.PAIRS), wanted, _tolerance(self._options), base)
         if not found.holds:

@@ -11,12 +11,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from porism import __version__
 from porism.errors import ModelError
 from porism.models._download import File
-from porism.models._site import Refused, Site, printable
+from porism.models._site import Refused, Site, host_of, printable
 from porism.models.names import Remote, is_commit
 
 __all__ = ["Listing", "described", "listing", "offline", "refusal", "site"]
@@ -48,14 +48,7 @@ def site(endpoint: str, hosts: Sequence[str]) -> Site:
     address = endpoint or os.environ.get("HF_ENDPOINT") or HOME
     token = _token()
     headers = {"user-agent": f"porism/{__version__}", **({"authorization": f"Bearer {token}"} if token else {})}
-    return Site(address, headers, mirror=_host(address) not in _OWN_HOSTS, hosts=hosts)
-
-
-def _host(address: str) -> str:
-    try:
-        return (urlsplit(address).hostname or "").casefold()
-    except ValueError:
-        return ""
+    return Site(address, headers, mirror=host_of(address) not in _OWN_HOSTS, hosts=hosts)
 
 
 def _token() -> str:

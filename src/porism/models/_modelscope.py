@@ -11,14 +11,14 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from porism import __version__
 from porism.errors import DataError, ModelError
 from porism.files import parse_json
 from porism.models._download import File
 from porism.models._hub import Listing
-from porism.models._site import Refused, Site, printable
+from porism.models._site import Refused, Site, host_of, printable
 from porism.models.names import Remote, is_commit
 
 __all__ = ["described", "listing", "refusal", "site"]
@@ -41,11 +41,7 @@ def site(endpoint: str, hosts: Sequence[str]) -> Site:
     headers = {"user-agent": f"porism/{__version__}"}
     if token:  # the API's older addresses know the cookie alone
         headers |= {"authorization": f"Bearer {token}", "cookie": f"m_session_id={token}"}
-    try:
-        host = (urlsplit(address).hostname or "").casefold()
-    except ValueError:
-        host = ""
-    return Site(address, headers, mirror=host not in _OWN_HOSTS, hosts=hosts)
+    return Site(address, headers, mirror=host_of(address) not in _OWN_HOSTS, hosts=hosts)
 
 
 def listing(server: Site, remote: Remote) -> Listing:

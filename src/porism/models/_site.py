@@ -3,6 +3,7 @@
 Redirects are followed by hand, because each hop is checked:
 
 - The token goes to the server that was named and to no other.
+- To another machine by ``http`` it is not sent at all: it could be read on the way.
 - From ``https`` nothing leads to ``http``.
 - A mirror (any server but the hub itself) must serve everything itself: from its own host, a host below it, or one that
   the user named. So a model that is fetched through a mirror comes from the mirror.
@@ -18,10 +19,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from porism import files
+from porism import console, files
 from porism.errors import DataError, ModelError
 
-__all__ = ["PAUSES", "Refused", "Short", "Site", "Stopped", "Unreachable", "printable"]
+__all__ = ["PAUSES", "Refused", "Short", "Site", "Stopped", "Unreachable", "host_of", "in_the_open", "printable"]
 
 PAUSES = [1.0, 2.0, 4.0, 8.0]
 """Seconds before each further try; the count begins again when bytes arrive."""
@@ -56,6 +57,21 @@ class Stopped(Exception):
     """Another thread failed or was interrupted, so this one ends."""
 
 
+def host_of(address: str) -> str:
+    """The host that an address names, in small letters; nothing where it names none."""
+    try:
+        return (urlsplit(address).hostname or "").casefold()
+    except ValueError:
+        return ""
+
+
+def in_the_open(address: str) -> bool:
+    """Whether what is sent there can be read on the way: plain http to another machine."""
+    host = host_of(address)
+    here = host in ("localhost", "::1") or host.startswith("127.")
+    return address.casefold().startswith("http://") and not here
+
+
 class Site:
     """A server, with the rules for requests to it.
 
@@ -81,6 +97,9 @@ class Site:
                 f"got {_unsigned(endpoint)!r}."
             )
         self._headers, self._mirror = dict(headers), mirror
+        if self.has_token and in_the_open(self.endpoint):
+            console.notice(f"{self.host} is reached without encryption: your token is not sent there.")
+            self._headers = {name: value for name, value in headers.items() if name not in ("authorization", "cookie")}
         self._hosts = {host.casefold() for host in hosts}
         self._client = httpx2.Client(follow_redirects=False, timeout=_TIMEOUT)
         self.stop = threading.Event()

@@ -50,6 +50,7 @@ def export(
         ModelError: unknown or unsafe model, the target is not empty, or GGUF of this model cannot be written.
     """
     target = Path(to).expanduser()
+    name = target.resolve().name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ModelError(f"{target}: expected a folder that does not exist or is empty. Choose another --to.")
     if dtype not in ("", *_DTYPES):
@@ -71,20 +72,20 @@ def export(
     if add_tokens:
         steps.append(_add(network, loaded, add_tokens, special=special, multiple=multiple))
     network = network.to(_torch_dtype(stored))
-    scratch = target.with_name(f".{target.name}.tmp")
+    scratch = target.resolve().with_name(f".{name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         _save(network, loaded, scratch)
         for source in (folder, begun.folder):
             _keep(source, scratch)
         if gguf:
-            file = to_gguf.convert(scratch, scratch / f"model-{gguf}.gguf", gguf, converter, name=target.name)
+            file = to_gguf.convert(scratch, scratch / f"model-{gguf}.gguf", gguf, converter, name=name)
             steps.append(f"`{file.name}` holds the same model as GGUF.")
         card.write(
             scratch,
             folder,
             begun,
-            name=target.name,
+            name=name,
             steps=steps,
             fingerprint=loaded.fingerprint,
             quantised=bool(gguf),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Mapping
@@ -44,11 +45,23 @@ def fingerprint(model: str, *, base: str = "") -> str:
     """
     folder = locate(model)
     files = sorted({file for pattern in _HASHED for file in folder.rglob(pattern) if file.name != "porism.json"})
-    digests = [f"{file.relative_to(folder)} {store.sha256(file)}" for file in files]
+    digests = [f"{file.relative_to(folder)} {_digest(file)}" for file in files]
     plain = _plain_base(folder)
     if plain != folder:
         digests.append(f"base {base or fingerprint(str(plain))}")
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file, computed once in a process as long as the file is not written again."""
+    seen = file.stat()
+    return _hashed(file, (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=4096)
+def _hashed(file: Path, state: tuple[int, ...]) -> str:
+    del state
+    return store.sha256(file)
 
 
 def load(model: str, dtype: str = "float32") -> Loaded:

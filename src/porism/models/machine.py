@@ -11,7 +11,7 @@ from typing import Literal
 
 from porism import console
 
-__all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare"]
+__all__ = ["Dtype", "choose_dtype", "choose_threads", "prepare", "processors", "said_threads"]
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -34,14 +34,16 @@ def choose_dtype(wanted: str = "auto") -> str:
 
 
 def choose_threads(wanted: int = 0) -> int:
-    """How many threads torch may use: as asked for, or (0) as many as there are idle processors, at least one.
+    """How many threads torch may use: as asked for, or (0) ``OMP_NUM_THREADS``, or as many as processors are idle.
 
     Two threads on two processors that something else keeps busy can be several times slower than one: each step waits
     for the slower of them. Where not all processors are idle, a line on standard error says what was chosen.
     """
     if wanted:
         return wanted
-    there = _processors()
+    there = processors()
+    if said_threads():
+        return min(there, said_threads())
     idle = min(there, max(1, _idle(there)))
     if idle < there:
         console.notice(
@@ -50,7 +52,13 @@ def choose_threads(wanted: int = 0) -> int:
     return idle
 
 
-def _processors() -> int:
+def said_threads() -> int:
+    """What ``OMP_NUM_THREADS`` says; 0 where it says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isascii() and said.isdigit() else 0
+
+
+def processors() -> int:
     """Processors that this process may run on, and that its control group pays for."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

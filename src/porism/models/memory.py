@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["METHODS", "Estimate", "Memory", "Shape", "Step", "available", "estimate", "shape_of"]
+__all__ = ["METHODS", "Estimate", "Memory", "Shape", "Step", "available", "cache_bytes", "estimate", "shape_of"]
 
 _PROCESS = 500_000_000
 _ALLOCATOR = 1.1
@@ -177,6 +177,12 @@ def estimate(shape: Shape, step: Step) -> Estimate:
     fixed = parts["weights"] + parts["reference"] + parts["optimiser"]
     total = parts["process"] + int(_ALLOCATOR * (fixed + max(changing, parts["sampling"])))
     return Estimate(parts, total)
+
+
+def cache_bytes(config: Any, tokens: int, itemsize: int) -> int:
+    """Bytes of the keys and values of so many tokens, in numbers of so many bytes."""
+    shape = shape_of(config, 0)
+    return tokens * 2 * shape.layers * shape.key * itemsize
 
 
 def available() -> Memory:

@@ -29,6 +29,8 @@ __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
 PARTS = "porism.strategies"
 DEFAULT_PART = "direct"
+FAILED = "failed_requests.jsonl"
+"""Beside the attempts: requests to a server that failed for good."""
 
 
 class Settings(GradingSettings):
@@ -146,7 +148,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         plan = _plan(range(len(problems)), problems, settings.problems_at_once)
         failed = out.places(lambda row: row.get("finish") == "error") if settings.retry_errors else []
         again = _plan(sorted({at // settings.samples for at in failed}), problems, settings.problems_at_once)
-        out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
+        try:
+            out.process(plan, work, title=f"solving {len(problems)} problems", unit="problems", again=again)
+        finally:
+            started.account()
     taken = getattr(engine, "taken", 0)
     if taken:
         out.figures["samples_from_cache"] = taken
@@ -219,6 +224,17 @@ class _OnDemand:
     def score(self, pairs: Sequence[tuple[Request, str]]) -> list[list[float]]:
         return self._started().score(pairs)
 
+    def account(self) -> None:
+        """Add what an engine behind HTTP has used to the manifest, at once: a stage that is cut off has paid too."""
+        usage = getattr(self._engine, "usage", None)
+        manifest = self._out.manifest
+        if not isinstance(usage, tuple) or manifest is None:
+            return
+        for name, value in usage._asdict().items():  # type: ignore[attr-defined]  # a named tuple
+            figure = f"engine_{name}"
+            self._out.figures[figure] = manifest.figures[figure] = manifest.figures.get(figure, 0) + value
+        self._out.save()
+
     def close(self) -> None:
         if self._engine:
             self._engine.close()
@@ -232,7 +248,8 @@ class _OnDemand:
     def _started(self) -> Engine:
         if self._engine is None:
             start = recipe.bind(_engine(self._settings.engine), self._settings)
-            engine = start(self._settings.model, **self.fixed)
+            kept = {"failed": str(self._out.beside(FAILED))} if start.keywords.get("failed") == "" else {}
+            engine = start(self._settings.model, **self.fixed, **kept)
             lacking = [name for name in ("model", "generate", "close") if not hasattr(engine, name)]
             if lacking:
                 raise RecipeError(

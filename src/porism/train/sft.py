@@ -73,7 +73,7 @@ class Settings(recipe.Settings):
     lora_targets: Annotated[list[str], Field(description="layers that get adapters; every linear layer if empty")] = []
     merge: Annotated[bool, Field(description="write whole weights, the adapters added in")] = False
     dtype: Annotated[Dtype, Field(description="to compute in; weights stay float32")] = "auto"
-    threads: Annotated[int, Field(description="threads of torch; 0: as many as processors are idle", ge=0)] = 0
+    threads: Annotated[int, Field(description="threads of torch; 0: as many as are idle", ge=0)] = 0
     seed: Annotated[recipe.Seed, Field(description="of the order of the rows and of the adapters")] = 0
     allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct")] = False
     checkpoint_every: Annotated[int, Field(description="steps between checkpoints; 0 for a tenth of the run", ge=0)] = 0
