@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import COMMIT, Hub, ModelScope, Server
+from hub_server import COMMIT, Cdn, Hub, ModelScope, Server
 
 from porism import pipeline, store
 from porism.errors import DataError, ModelError, UserError
@@ -111,6 +111,12 @@ def test_hf_endpoint_names_the_mirror_and_the_token_stays_there(monkeypatch: pyt
         with pytest.raises(ModelError, match=r"redirects to 127\.0\.0\.2.*--data-host"):
             load("train")
         assert not elsewhere.seen
+
+
+def test_a_host_that_the_user_names_may_serve_the_files() -> None:
+    with Cdn(FILES, "127.0.0.2") as cdn, served(cdn=cdn.url) as server:
+        assert len(load("test", endpoint=server.url, data_host=["127.0.0.2"])) == 2
+        assert {seen.path for seen in cdn.seen} == {"/blobs/main/test-00000-of-00001.parquet"}
 
 
 def test_a_file_is_fetched_when_its_rows_are_wanted(tmp_path: Path) -> None:

@@ -212,23 +212,33 @@ def test_what_the_model_is_told(tmp_path: Path) -> None:
         pipeline.prepare("synth", "rewrite", {"input": ["x"], "engine": "scripted", "vote_temperature": 0})
 
 
+BROKEN = """
+from porism.engines import Reply, Sample
+
+
+class Broken:
+    model = "broken"
+
+    def generate(self, requests):
+        return [Reply(samples=(Sample(text="", finish="error", error="down"),) * r.n) for r in requests]
+
+    def close(self):
+        pass
+
+
+def start(model: str) -> Broken:
+    return Broken()
+"""
+
+
 def test_an_engine_that_fails_too_often_stops_the_stage(tmp_path: Path) -> None:
-    from porism.engines import Reply, Sample
-
-    class Broken:
-        model = "broken"
-
-        def generate(self, requests: list[Request], **_: object) -> list[Reply]:
-            return [Reply(samples=(Sample(text="", finish="error", error="down"),) * r.n) for r in requests]
-
-        def score(self, pairs: object) -> list[list[float]]:
-            return []
-
-        def close(self) -> None:
-            pass
-
-    work = rewrite._Work(rewrite.Settings(input=["x"]), Broken())
-    assert [draft.reason for draft in work.made([rewrite._Job(EGGS, "rephrase")])] == ["engine: down"]
+    (tmp_path / "broken.py").write_text(BROKEN)
+    values = {"input": [str(stored(tmp_path / "in", EGGS))], "engine": f"{tmp_path / 'broken.py'}:start"}
+    stage = pipeline.prepare("synth", "rewrite", {**values, "ways": ["rephrase", "keep"], "at_once": 1})
+    with pytest.raises(DataError, match=r"the engine failed on 1 of 2, more than max_failed=0\.05 allows"):
+        pipeline.execute(stage, tmp_path / "out")
+    stage = pipeline.prepare("synth", "rewrite", {**values, "ways": ["rephrase", "keep"], "max_failed": 0.5})
+    assert pipeline.execute(stage, tmp_path / "half").counts["dropped: engine"] == 1
 
 
 @pytest.mark.slow
@@ -240,4 +250,5 @@ def test_the_real_model(tmp_path: Path) -> None:
     values = {"input": [str(place)], "ways": ways, "votes": 2, "max_tokens": 48, "vote_max_tokens": 48}
     manifest = pipeline.execute(pipeline.prepare("synth", "rewrite", values), tmp_path / "out")
     assert manifest.counts["records"] + manifest.counts.get("dropped", 0) == 8
-    assert {row["meta"].get("way", "keep") for row in lines(tmp_path / "out" / "records.jsonl")} >= {"keep", "numbers"}
+    rows = lines(tmp_path / "out" / "records.jsonl")
+    assert {row.get("meta", {}).get("way", "keep") for row in rows} >= {"keep", "numbers"}
