@@ -124,6 +124,14 @@ def test_names_that_belong_to_the_tests() -> None:
     assert judged("", "assert f(1) == 0", helpers=helpers, functions=["f"]) == ["raised"]
 
 
+def test_modules_of_the_tests_are_the_real_ones() -> None:
+    """Also where the tests do not import them, and the program has something else of that name."""
+    cheat = "class math:\n    isclose = staticmethod(lambda *a: True)\ndef f(n): return 0"
+    assert judged(cheat, "assert math.isclose(f(2), 4.0)") == ["failed"]
+    assert judged("def f(n): return 2.0 * n", "assert math.isclose(f(2), 4.0)") == ["passed"]
+    assert judged("def copy(n): return n", "assert copy(2) == 2") == ["passed"]
+
+
 def test_broken_tests_are_told_apart() -> None:
     for tests in (
         {"tests": ["assert f("]},
