@@ -25,6 +25,7 @@ def main() -> None:
     sampled = {"temperature": settings["temperature"], "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
     llm = TransformersLLM(
         model=settings["model"],
+        tokenizer=settings["tokenizer"],
         torch_dtype=settings["dtype"],
         device="cpu",
         use_magpie_template=True,

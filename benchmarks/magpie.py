@@ -18,9 +18,11 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,7 +79,9 @@ def porism_side(dtype: str, tokens: int) -> Side:
 def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[int, int], Made]]:
     """A process of distilabel, in its own environment: so many instructions, so many prompts at a time."""
     text = template_of("local", MODEL).pre_query(DOMAIN.conversation).text
+    folder = tempfile.TemporaryDirectory()
     settings = {"model": str(locate(MODEL)), "dtype": dtype, "tokens": tokens, "pre_query": text, "threads": THREADS}
+    settings["tokenizer"] = older_tokenizer(Path(folder.name))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment.pop("PYTHONPATH", None)
     script = Path(__file__).with_name("_distilabel_side.py")
@@ -114,6 +118,16 @@ def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[
     finally:
         child.terminate()
         child.wait()
+        folder.cleanup()
+
+
+def older_tokenizer(folder: Path) -> str:
+    """The model's tokenizer as transformers 4, which distilabel needs, reads it: the class has another name there."""
+    for file in locate(MODEL).glob("*token*"):
+        shutil.copy(file, folder)
+    config = store.load_json(folder / "tokenizer_config.json")
+    store.write_json(folder / "tokenizer_config.json", config | {"tokenizer_class": "PreTrainedTokenizerFast"})
+    return str(folder)
 
 
 def rounds_of(sides: dict[str, tuple[Side, int]], rounds: int) -> dict[str, list[Made]]:
