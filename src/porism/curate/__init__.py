@@ -13,7 +13,8 @@ once: a step that has to see all records before it can decide remembers what it 
 
 A module may also have ``files(*, …) -> list[Path]``, other files that the step reads, and ``hashes(*, …) ->
 dict[str, str]``, anything else that its result depends on, such as a model's fingerprint, both with the same settings;
-``READS``, the classes of records that it takes; and ``MAKES``, those that it makes, where they are others.
+``check(*, …)``, which raises for settings that do not fit, before anything runs; ``READS``, the classes of records that
+it takes; and ``MAKES``, those that it makes, where they are others.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from porism.errors import DataError, RecipeError
 from porism.find import find
 from porism.records import Record
 
-__all__ = ["PARTS", "Made", "Settings", "Source", "inputs", "run", "settings"]
+__all__ = ["PARTS", "Made", "Settings", "Source", "check", "inputs", "run", "settings"]
 
 PARTS = "porism.curate"
 PAGE = "report.html"
@@ -67,6 +68,17 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
     found.reads = _of_module(step, "READS", ())
     found.makes = () if step.__name__ == "page" else _of_module(step, "MAKES", None)
     return found
+
+
+def check(part: str, settings: Settings) -> None:
+    """Find before anything runs that settings do not fit.
+
+    Raises:
+        RecipeError: see the step.
+    """
+    own = _of_module(_step(part), "check", None)
+    if own:
+        recipe.bind(own, settings)()
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:

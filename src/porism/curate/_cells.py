@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
 EXACT_BELOW = 20_000
-_CELL = 1_500
+_CELL = 1_000
 """Vectors of a cell, about."""
 _MOST_CHILDREN = 64
 _SAMPLE = 128
@@ -33,7 +33,7 @@ _ROUNDS = 8
 _MARGIN = 0.15
 """How close to the border counts as close, as a share of the distance of two vectors that are just alike. Of that
 distance, which may point anywhere, only a part lies across the border: in 384 dimensions seldom more than this."""
-_BLOCK = 1_024
+_BLOCK = 512
 _DENSE = 64
 """Alike vectors for each one in a block, beyond which not all pairs are listed."""
 _SEED = 1234

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from porism.curate._minhash import Grams
-from porism.curate._similar import Encoder, EncoderModel, Found, Keep, Method, Numbers, Threshold, find
+from porism.curate._similar import Encoder, EncoderModel, Found, Keep, Method, Numbers, Threshold, find, threshold_of
 from porism.curate._text import By
 from porism.embeddings import fingerprint
 from porism.records import Record
 
-__all__ = ["curate", "hashes"]
+__all__ = ["check", "curate", "hashes"]
 
 _NAMES = {"exact": "duplicate", "near": "near duplicate", "semantic": "semantic duplicate"}
 
@@ -63,6 +63,15 @@ def curate(
         marked = dataclasses.replace(record, meta={**record.meta, **fields}) if fields else record
         is_kept = action == "mark" or found.head[at] == at
         yield marked, "" if is_kept else _reason(found, at, method)
+
+
+def check(*, method: Method = "exact", threshold: Threshold = None) -> None:
+    """The method has a threshold, where one is named.
+
+    Raises:
+        RecipeError: it has none.
+    """
+    threshold_of(method, threshold)
 
 
 def hashes(

@@ -13,7 +13,9 @@ from porism.curate._tags import Tags, found
 from porism.errors import nearest
 from porism.records import Record
 
-__all__ = ["curate"]
+__all__ = ["check", "curate"]
+
+Where = Annotated[str, Field(description="the condition, such as 'difficulty >= 3 and subject == \"algebra\"'")]
 
 _LONGEST = 60
 
@@ -21,7 +23,7 @@ _LONGEST = 60
 def curate(
     records: Iterable[Record],
     *,
-    where: Annotated[str, Field(description="the condition, such as 'difficulty >= 3 and subject == \"algebra\"'")],
+    where: Where,
 ) -> Iterator[tuple[Record, str]]:
     """Drop the records for which it does not hold; the reason shows the tags that it asked for.
 
@@ -43,6 +45,15 @@ def curate(
             yield record, f"condition: {', '.join(_shown(tags, name) for name in sorted(condition.names))}"
     for name in sorted(unseen):
         console.notice(f"  no record has the tag {name!r}.{nearest(name, known)} There are: {', '.join(sorted(known))}")
+
+
+def check(*, where: Where) -> None:
+    """The condition is of the language.
+
+    Raises:
+        RecipeError: it is not.
+    """
+    Expression(where)
 
 
 def _shown(tags: Tags, name: str) -> str:

@@ -24,6 +24,8 @@ _LONG = 600
 """Characters of a text that the page shows."""
 _OF = re.compile(r"^(?P<kind>(?:\w+ )?duplicate): of (?P<head>[0-9a-f]{16})(?P<rest>.*)$")
 _WITH = re.compile(r"^(?P<kind>(?:[\w-]+ )?overlap): (?P<rest>.*)$", re.DOTALL)
+_TAKES = {"curate pair": 2}
+"""Records that one of a step's results is made of."""
 _BINS = (10, 20, 40, 80, 160, 320, 640, 1280)
 
 
@@ -97,7 +99,7 @@ def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
     return _Step(
         name=Path(path).name,
         stage=manifest["stage"],
-        read=kept + sum(dropped.values()) + sum(count for _, count in parts),
+        read=kept * _TAKES.get(manifest["stage"], 1) + sum(dropped.values()) + sum(count for _, count in parts),
         kept=kept,
         dropped=dropped.most_common(),
         parts=parts,

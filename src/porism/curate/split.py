@@ -25,8 +25,11 @@ from porism.errors import RecipeError
 from porism.recipe import Seed
 from porism.records import Record
 
-__all__ = ["hashes", "make"]
+__all__ = ["check", "hashes", "make"]
 
+Sizes = Annotated[dict[str, float], Field(description="name of a part → its share; the first is the main one")]
+
+_SIZES = {"train": 0.9, "test": 0.1}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TAKEN = ("records", "dropped", "manifest", "report")
 
@@ -34,10 +37,7 @@ _TAKEN = ("records", "dropped", "manifest", "report")
 def make(
     records: Iterable[Record],
     *,
-    sizes: Annotated[dict[str, float], Field(description="name of a part → its share; the first is the main one")] = {  # noqa: B006
-        "train": 0.9,
-        "test": 0.1,
-    },
+    sizes: Sizes = _SIZES,
     by: By = "question",
     method: Method = "near",
     threshold: Threshold = None,
@@ -55,7 +55,7 @@ def make(
     Raises:
         RecipeError: fewer than two parts, a share that is not positive, or a name that is no file's.
     """
-    _check(sizes)
+    check(sizes=sizes)
     found = find(
         records,
         by=by,
@@ -89,7 +89,12 @@ def hashes(
     return {"encoder": fingerprint(encoder, encoder_model)} if method == "semantic" else {}
 
 
-def _check(sizes: Mapping[str, float]) -> None:
+def check(*, sizes: Sizes = _SIZES) -> None:
+    """The parts have names and shares that fit.
+
+    Raises:
+        RecipeError: they do not.
+    """
     if len(sizes) < 2:
         raise RecipeError(f"curate split: sizes: expected at least two parts, got {len(sizes)}.")
     for name, share in sizes.items():
