@@ -61,7 +61,8 @@ def cases(folder: Path, most: int | None) -> list[Case]:
         file = folder / f"{number}.py"
         file.write_text("\n".join([source, row["test_setup_code"], *row["test_list"]]))
         found.append(Case(attempt_at(problem, source), file))
-    return found[:: max(1, len(found) // most)] if most else found
+    step = len(found) // most | 1 if most else 1  # odd, so that changed ones are among them
+    return found[::step]
 
 
 def attempt_at(problem: Problem, source: str) -> Attempt:
@@ -139,7 +140,7 @@ def compare(chosen: Sequence[Case], rounds: int) -> dict[str, Any]:
         "at_once": AT_ONCE,
         "seconds": seconds,
         "programs_per_second": {name: round(rate, 1) for name, rate in rates.items()},
-        "load_before": round(os.getloadavg()[0], 2),
+        "load": round(os.getloadavg()[0], 2),
     }
 
 
@@ -147,6 +148,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--small", action="store_true", help="a few programs, printed, not stored")
+    parser.add_argument("--programs", type=int, default=None, help="so many of them")
     parser.add_argument("--note", default="", help="what is to be said of the conditions")
     arguments = parser.parse_args()
     if not (DATA / "mbpp.jsonl").is_file():
@@ -157,9 +159,11 @@ def main() -> None:
     except sandbox.Refused as error:
         sys.stdout.write(json.dumps({"command": "", "skipped": str(error)}) + "\n")
         return
+    most, rounds = (20, 1) if arguments.small else (arguments.programs, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
-        result = compare(cases(Path(folder), 20 if arguments.small else None), 1 if arguments.small else ROUNDS)
-    command = "python benchmarks/sandbox.py" + (" --small" if arguments.small else "")
+        result = compare(cases(Path(folder), most), rounds)
+    asked = " --small" if arguments.small else f" --programs {most}" if most else ""
+    command = f"python benchmarks/sandbox.py{asked}"
     noted = {"note": arguments.note} if arguments.note else {}
     said = subprocess.run([bwrap(), "--version"], capture_output=True, text=True, check=True).stdout.split()
     versions = {"bubblewrap": said[-1]}

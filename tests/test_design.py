@@ -20,6 +20,7 @@ PACKAGES = {
     "porism.curate": ("curate", "make", "page"),
     "porism.embeddings": ("load", "identify"),
     "porism.synth": ("run",),
+    "porism.tools": ("call",),
     "porism.train": ("run",),
 }
 

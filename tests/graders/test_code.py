@@ -66,11 +66,20 @@ def verdict(tests: CodeTests, text: str) -> tuple[str, list[str], str]:
 def test_the_outcome_of_each_test_is_told(tier: str) -> None:
     found = check(gold=SQUARE.text(), text="```python\ndef f(n): return 4\n```", kind="code")
     assert found.status is Status.WRONG
-    assert found.detail == {"sandbox": tier, "passed": 1, "tests": ["passed", "failed"]}
+    assert found.detail == {"sandbox": tier, "passed": 1, "tests": ["passed", "failed: assert f(3) == 9"]}
+    assert found.reason == "test 2 of 2 failed: assert f(3) == 9"
     assert found.answer == "def f(n): return 4\n"
     assert (found.grader, found.profile, found.rule) == ("code", "", "tests")
     assert verdict(SQUARE, "def f(n): return n ** 2") == ("correct", ["passed", "passed"], "")
     assert verdict(SQUARE, "def f(n): return 1 / 0")[1] == ["raised: ZeroDivisionError: division by zero"] * 2
+
+
+def test_tests_that_call_what_asserts() -> None:
+    setup = "def same(got, wanted):\n    assert got == wanted"
+    tests = CodeTests(tests=["same(f(2), 4)", "same(f(3), 9)"], function="f", setup=setup)
+    assert verdict(tests, "def f(n): return n * n")[:2] == ("correct", ["passed", "passed"])
+    assert verdict(tests, "def f(n): return 4")[1] == ["passed", "failed: same(f(3), 9)"]
+    assert verdict(tests, "def same(*a): pass\ndef f(n): return 0")[0] == "wrong"
 
 
 def test_whole_programs() -> None:

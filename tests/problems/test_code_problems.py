@@ -134,6 +134,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
+@pytest.mark.slow
 def test_from_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "test.parquet")

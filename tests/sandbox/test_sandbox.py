@@ -124,6 +124,14 @@ def test_names_that_belong_to_the_tests() -> None:
     assert judged("", "assert f(1) == 0", helpers=helpers, functions=["f"]) == ["raised"]
 
 
+def test_modules_of_the_tests_are_the_real_ones() -> None:
+    """Also where the tests do not import them, and the program has something else of that name."""
+    cheat = "class math:\n    isclose = staticmethod(lambda *a: True)\ndef f(n): return 0"
+    assert judged(cheat, "assert math.isclose(f(2), 4.0)") == ["failed"]
+    assert judged("def f(n): return 2.0 * n", "assert math.isclose(f(2), 4.0)") == ["passed"]
+    assert judged("def copy(n): return n", "assert copy(2) == 2") == ["passed"]
+
+
 def test_broken_tests_are_told_apart() -> None:
     for tests in (
         {"tests": ["assert f("]},
@@ -274,3 +282,31 @@ def test_limits_are_what_is_asked_for() -> None:
     )
     limits = sandbox.Limits(cpu_seconds=7, memory_mb=200, processes=9, folder_mb=3, files=50)
     assert json.loads(sandbox.run(source, limits=limits).out) == [7, 200 << 20, 9, 3 << 20, 50]
+
+
+def test_without_root() -> None:
+    """Where the tests are run by root: by the system's Python, for another user."""
+    python = Path("/usr/bin/python3")
+    if os.getuid() != 0:
+        pytest.skip("the tests are not run by root")
+    if not python.exists():
+        pytest.skip("there is no Python of the system's")
+    packages = [str(Path(sandbox.__file__).parents[2]), *(path for path in sys.path if path.endswith("site-packages"))]
+    code = (
+        "import os\nfrom porism import sandbox\n"
+        "print(os.getuid(), sandbox.run(\"import os; print(os.getuid(), os.path.exists('/home'))\"))"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(packages)},
+        user=65532,
+        group=65532,
+        extra_groups=[],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ImportError" in done.stderr or "ModuleNotFoundError" in done.stderr:
+        pytest.skip("the system's Python cannot read this checkout, or is too old")
+    assert done.stdout.startswith("65532 Ran(out='1000 False\\n'"), done.stderr

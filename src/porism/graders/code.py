@@ -113,13 +113,16 @@ def _by_code(source: str, tests: CodeTests, limits: box.Limits, sandbox: str) ->
     }
     judged = box.judge(source, given, limits=limits, sandbox=sandbox)
     counted = [_is_test(test) for test in code]
-    outcomes = [_told(one.status, one.why) for one in judged.tests]
-    failed = judged.failed or next((outcome for outcome in outcomes if outcome != "passed"), "")
+    if not any(counted):  # the asserts are in functions of the setup
+        counted = [True] * len(code)
+    outcomes = [_told(one.status, one.why or test) for one, test in zip(judged.tests, code, strict=False)]
     whole = [*outcomes, *["not run"] * (len(code) - len(outcomes))]
-    broken = judged.broken
-    if not broken and not failed and not any(one.asked for one in judged.tests):
-        broken = "they never call the program"
     shown = [outcome for outcome, counts in zip(whole, counted, strict=True) if counts]
+    failed, broken = judged.failed, judged.broken
+    if not failed and all(outcome == "passed" for outcome in shown):  # a statement between the tests may have failed
+        failed = next((outcome for outcome in outcomes if outcome != "passed"), "")
+        if not failed and not any(one.asked for one in judged.tests):
+            broken = broken or "they never call the program"
     return _Found(shown, judged.tier, judged.limit, failed, broken)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import ast
 import builtins
 import gc
+import importlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,6 +142,8 @@ def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
     try:
         own = set(_names(tests["setup"]))
         wanted = own | {name for text in tests["tests"] for name in _names(text)} | functions
+        for name in {name for text in (tests["setup"], *tests["tests"]) for name in _modules(text)} - functions:
+            space[name] = importlib.import_module(name)
         _run(tests["helpers"], space)
     except BaseException as error:  # noqa: BLE001  (the tests' own code)
         raise _Broken(f"{type(error).__name__}: {error}") from None
@@ -161,6 +165,14 @@ def _names(code: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield node.id
+
+
+def _modules(code: str) -> Iterator[str]:
+    """The modules of the standard library whose attributes a piece of code reads: never the program's own objects."""
+    for node in ast.walk(ast.parse(code)):
+        base = node.value if isinstance(node, ast.Attribute) else None
+        if isinstance(base, ast.Name) and base.id in sys.stdlib_module_names:
+            yield base.id
 
 
 class _Remote:
