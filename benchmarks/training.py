@@ -95,10 +95,12 @@ def cell(asked: dict[str, Any]) -> dict[str, Any]:
     from porism.train import _progress
 
     ends: list[float] = []
+    worked: list[float] = []
     plain = _progress.Progressing.on_step_end
 
     def timed(self: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
         ends.append(time.perf_counter())
+        worked.append(time.process_time())
         plain(self, args, state, control, **more)
 
     _progress.Progressing.on_step_end = timed  # type: ignore[method-assign]
@@ -107,6 +109,7 @@ def cell(asked: dict[str, Any]) -> dict[str, Any]:
     steps = [row for _, row in store.rows(Path(asked["output"]) / "metrics.jsonl")]
     return {
         "seconds": [later - earlier for earlier, later in itertools.pairwise(ends)],
+        "cpu_seconds": [later - earlier for earlier, later in itertools.pairwise(worked)],
         "losses": [step["loss"] for step in steps],
         "peak_memory_mb": manifest.peak_memory_mb,
     }
@@ -187,6 +190,7 @@ def compared(
         "peak_memory_mb": {side: found["peak_memory_mb"] for side, found in last.items()},
         "settings": {side: found["settings"] for side, found in last.items()},
         "trl_sweep": {f"{dtype}, {micro} rows at once": rate for (dtype, micro), rate in sweep.items()},
+        "cpu_seconds_a_step": {side: round(statistics.fmean(found["cpu_seconds"]), 2) for side, found in last.items()},
         "losses": losses,
         "largest_difference_of_losses": round(apart, 5),
     }

@@ -42,6 +42,7 @@ def test_preferences_are_learnt(pairs: str, tiny_model: Path, tmp_path: Path) ->
     assert load(str(tmp_path / "x" / "model")).model.num_parameters() == load(str(tiny_model)).model.num_parameters()
 
 
+@pytest.mark.slow
 def test_all_references_are_the_same(pairs: str, tiny_model: Path, tmp_path: Path) -> None:
     def losses(name: str, **settings: Any) -> list[float]:
         values = {"max_steps": 4, "method": "lora", "lora_r": 2, "beta": 1.0, "lr": 1e-2, **settings}
@@ -177,6 +178,7 @@ def test_steps_are_labelled_by_roll_outs(tiny_model: Path, tmp_path: Path) -> No
     assert all(label in (0.0, 0.5, 1.0) for row in made for label in row["labels"])
 
 
+@pytest.mark.slow
 def test_a_student_comes_near_its_teacher(tiny_model: Path, tmp_path: Path) -> None:
     teacher, student = tmp_path / "teacher", load(str(tiny_model))
     torch.manual_seed(2)

@@ -106,6 +106,8 @@ def train(
     network = _network.prepare(loaded, settings, task=task)
     base = _network.name_base(network, settings)
     network.set_attn_implementation(packing.ATTENTION)
+    if torch.cuda.is_available() and settings.method != "qlora":  # a reference is computed before the trainer moves it
+        network.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     job = plan(Start(settings, loaded, network, getattr(torch, dtype), out))
 
     checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
