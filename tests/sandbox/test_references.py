@@ -56,6 +56,9 @@ def test_all_references_of_humaneval_pass(human: list[Problem]) -> None:
 @pytest.mark.slow
 def test_the_references_of_mbpp_pass(basic: list[Problem]) -> None:
     verdicts = grade_all(attempts(basic))
+    busy = [at for at, verdict in enumerate(verdicts) if verdict.status is Status.TIMEOUT]  # which is no judgement
+    for at, verdict in zip(busy, grade_all(attempts([basic[at] for at in busy])), strict=True):
+        verdicts[at] = verdict
     failed = {one.meta["task"]: v.reason for one, v in zip(basic, verdicts, strict=True) if not v.correct}
     assert len(basic) == 974
     assert failed.keys() == EXCEPTIONS.keys(), failed
