@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,7 +123,7 @@ def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[
 
 def older_tokenizer(folder: Path) -> str:
     """The model's tokenizer as transformers 4, which distilabel needs, reads it: the class has another name there."""
-    for file in locate(MODEL).glob("*token*"):
+    for file in (*locate(MODEL).glob("*token*"), *locate(MODEL).glob("*.jinja")):
         shutil.copy(file, folder)
     config = store.load_json(folder / "tokenizer_config.json")
     store.write_json(folder / "tokenizer_config.json", config | {"tokenizer_class": "PreTrainedTokenizerFast"})
@@ -153,7 +153,7 @@ def figures(made: list[Made]) -> dict[str, Any]:
     }
 
 
-def measure(python: str | None, rows: int, tokens: int, rounds: int) -> dict[str, Any]:
+def measure(python: str | None, rows: int, tokens: int, rounds: int, dtypes: Sequence[str]) -> dict[str, Any]:
     """All sides.
 
     Args:
@@ -161,10 +161,11 @@ def measure(python: str | None, rows: int, tokens: int, rounds: int) -> dict[str
         rows: instructions a round.
         tokens: most of an instruction.
         rounds: how often they take turns.
+        dtypes: that are tried for distilabel.
     """
     prepare(THREADS)
     load_before = os.getloadavg()[0]
-    dtype = choose_dtype("auto") if rounds > 1 else "float32"
+    dtype = choose_dtype("auto")
     ours = porism_side(dtype, tokens)
     ours(2)
     sides: dict[str, tuple[Side, int]] = {"porism": (ours, rows)}
@@ -172,7 +173,7 @@ def measure(python: str | None, rows: int, tokens: int, rounds: int) -> dict[str
     with contextlib.ExitStack() as stack:
         if python:
             swept: dict[str, Any] = {}
-            for each in ("float32", "bfloat16"):
+            for each in dtypes if len(dtypes) > 1 else ():
                 with distilabel_side(python, each, tokens) as run:
                     run(1, 1)
                     few = max(2, rows // 16)
@@ -180,7 +181,8 @@ def measure(python: str | None, rows: int, tokens: int, rounds: int) -> dict[str
                         "one at a time": round(60 * few / run(few, 1).seconds, 1),
                         "batches": round(60 * rows / run(rows, rows).seconds, 1),
                     }
-            best = {how: max(swept, key=lambda each: swept[each][how]) for how in ("one at a time", "batches")}
+            hows = ("one at a time", "batches")
+            best = {how: max(swept, key=lambda each: swept[each][how], default=dtypes[0]) for how in hows}
             alone = stack.enter_context(distilabel_side(python, best["one at a time"], tokens))
             together = alone
             if best["batches"] != best["one at a time"]:
@@ -213,14 +215,16 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a few tokens, printed, not stored")
     parser.add_argument("--distilabel", metavar="PYTHON", help="the interpreter of an environment that has distilabel")
     parser.add_argument("--rows", type=int, default=64, help="instructions a round")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="tried for distilabel")
     parser.add_argument("--note", default="", help="stored with the result")
     parser.add_argument("--report", nargs="+", metavar="FOLDER", help="add the figures of reports, and stop")
     arguments = parser.parse_args()
     if arguments.report:
         with_reports(arguments.report)
         return
-    rows, tokens, rounds = (4, 8, 1) if arguments.small else (arguments.rows, 128, 3)
-    result = measure(arguments.distilabel, rows, tokens, rounds)
+    rows, tokens, rounds = (4, 8, 1) if arguments.small else (arguments.rows, 128, arguments.rounds)
+    result = measure(arguments.distilabel, rows, tokens, rounds, arguments.dtypes)
     if arguments.distilabel:
         names = ("distilabel", "transformers", "torch")
         asked = f"import importlib.metadata as m; print(*(f'{{n}} {{m.version(n)}}' for n in {names!r}), sep=';')"
