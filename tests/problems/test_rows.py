@@ -154,7 +154,7 @@ def test_parquet_with_text_that_is_none(tmp_path: Path) -> None:
     [
         ("a.parquet", b"PAR1 no", "not a Parquet file"),
         ("a.arrow", b"no", "not an Arrow file"),
-        ("a.jsonl.gz", gzip.compress(b'{"question": "?"}\n' * 100)[:-20], "damaged"),
+        ("a.jsonl.gz", gzip.compress(b'{"question": "?"}\n' * 100, mtime=0)[:-20], "damaged"),
         ("a.json", '[{"question"'.encode("utf-16"), "UTF-16"),
     ],
 )
