@@ -75,6 +75,15 @@ def test_a_block_in_a_block_is_refused(tmp_path: Path) -> None:
         recipe.load(write(tmp_path, f"stages:\n{inner}"))
 
 
+def test_every_round_has_a_seed_of_its_own(tmp_path: Path) -> None:
+    """Else a round would draw what the one before has drawn."""
+    file = write(tmp_path, LOOP.replace("{first: problems, then: keep}", "problems"))
+    resolved = yaml.safe_load(pipeline.dry_run(file, ["seed=5"]))["stages"]
+    assert [stage["seed"] for stage in resolved if stage["name"].startswith("try")] == [5, 6, 7]
+    resolved = yaml.safe_load(pipeline.dry_run(file, ["seed=5", "try.seed=3"]))["stages"]
+    assert [stage["seed"] for stage in resolved if stage["name"].startswith("try")] == [3, 3, 3]
+
+
 def test_a_name_without_a_number_is_the_latest_round() -> None:
     stages = [("a", "solve"), ("b.1", "train"), ("b.2", "train"), ("c", "curate")]
     assert recipe.number_of("b", stages, "") == 2
@@ -108,6 +117,8 @@ def test_the_rounds_run_and_feed_each_other(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/records.jsonl")}
     pipeline.run(file, runs=tmp_path / "runs")
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/records.jsonl")}
+    assert recipe.seed_of(7, "try") == recipe.seed_of(7, "try.1") == 7
+    assert recipe.seed_of(2**32 - 1, "try.2") == 0
     resolved = yaml.safe_load((folder / "recipe.yaml").read_text())
     assert resolved["stages"][3]["input"] == ["keep"]
     assert recipe.load(folder / "recipe.yaml").stages[6].name == "keep.3"

@@ -354,7 +354,8 @@ def _with_defaults(plan: recipe.Recipe, entry: recipe.StageEntry, earlier: Seque
     named = part or not parts_package(entry.verb)
     known = settings_class(entry.verb, part, entry.settings).model_fields if named else {}
     values = dict(entry.settings)
-    values.update({name: getattr(plan, name) for name in ("seed", "model") if name in known and name not in values})
+    given = {"seed": recipe.seed_of(plan.seed, entry.name), "model": plan.model}
+    values.update({name: value for name, value in given.items() if name in known and name not in values})
     if "input" in known and "input" not in values and earlier:
         values["input"] = [earlier[-1].name]
     if isinstance(values.get("input"), str):

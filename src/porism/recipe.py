@@ -25,8 +25,9 @@ Stages that are done several times stand under ``repeat``; the files of one roun
           - train: sft
 
 Their names get the number of the round: ``train-sft.1``, ``train-sft.2``. A name without a number is the latest such
-stage before. ``{first: a, then: b}`` is a in the first round and b in the others. ``em.rounds=5`` overrides the number
-of rounds, ``train-sft.lr=1e-4`` a setting of every round, ``train-sft.2.lr=1e-4`` one of the second.
+stage before. ``{first: a, then: b}`` is a in the first round and b in the others. Where no seed is set, round r has the
+recipe's seed + r − 1. ``em.rounds=5`` overrides the number of rounds, ``train-sft.lr=1e-4`` a setting of every round,
+``train-sft.2.lr=1e-4`` one of the second.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ __all__ = [
     "number_of",
     "override",
     "scalar",
+    "seed_of",
     "settings_of",
 ]
 
@@ -306,6 +308,16 @@ def number_of(label: str, stages: Sequence[tuple[str, str]], where: str) -> int:
 def names_stage(label: str, stages: Sequence[tuple[str, str]]) -> bool:
     """Whether a label is the name or the verb of a stage, or a repeated stage's name without the round."""
     return any(label in (name, verb, _base(name)) for name, verb in stages)
+
+
+def seed_of(seed: int, name: str) -> int:
+    """The seed of a stage that sets none: the recipe's; each further round of a repeated stage has the next one.
+
+    >>> seed_of(7, "try"), seed_of(7, "try.1"), seed_of(7, "try.3")
+    (7, 7, 9)
+    """
+    base, _, number = name.rpartition(".")
+    return (seed + int(number) - 1) % 2**32 if base else seed
 
 
 def _base(name: str) -> str:
