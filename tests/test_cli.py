@@ -147,7 +147,7 @@ def test_stages_work_on_each_others_files(tmp_path: Path) -> None:
             ["solve", "cot", "--input", "bad.jsonl", "--output", "x", "--engine", "scripted"],
             "bad.jsonl, line 2: not valid JSON",
         ),
-        (["train", "sft", "--input", "gone.jsonl", "--output", "x", "--model", "nope"], "gone.jsonl"),
+        (["train", "sft", "--input", "gone.jsonl", "--output", "x", "--model", "nope"], "no model 'nope'"),
         (
             ["solve", "--input", "p", "--engine", "scripted", "--batch-size", "3", "--output", "x"],
             "'batch_size' is a setting of the engine 'local', and the engine is 'scripted'",

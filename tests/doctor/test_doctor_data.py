@@ -101,7 +101,9 @@ def test_overlap_with_a_test_set(tiny_model: Path, file: Path, tmp_path: Path) -
     written(file, row("Something else?"), row("what is  2 + 1?"), row("What is 1 + 1?"))
     found = checks(tiny_model, file, against=[str(test)])["data overlap"]
     assert found.status == Status.FAILED
-    assert found.found.startswith(f"2 of 3 questions stand in {test}; the first in row 2 (with {test} {problem(2).id})")
+    assert found.found.startswith(
+        f"2 of 3 questions stand in {test}; the first in row 2 (with {test} {problem(2).id}: "
+    )
     written(file, row("Something else?"))
     assert checks(tiny_model, file, against=[str(test)])["data overlap"].status == Status.OK
     gone = checks(tiny_model, file, against=["gone.jsonl"])
