@@ -23,7 +23,8 @@ def test_a_recipe_is_parsed(file: Path) -> None:
         given = {"input": ["x"], "before": "x", "after": "x", "against": ["x"], **entry.settings}
         values = {name: [one] if name == "input" and isinstance(one, str) else one for name, one in given.items()}
         pipeline.prepare(entry.verb, entry.part, {name: one for name, one in values.items() if name in known})
+        bare = {name.partition(".")[0] for name in names}  # of stages that are repeated
         for name in ("model", "teacher"):
             model = entry.settings.get(name, "")
-            assert "/" in model or not model or model in {*names, *WHEELS}, f"{entry.name}: {name}"
+            assert "/" in model or not model or model in {*names, *bare, *WHEELS}, f"{entry.name}: {name}"
         names |= {entry.name, entry.verb}
