@@ -14,7 +14,7 @@ test: .venv/installed-dev
 
 test-slow: .venv/installed-dev
 	sh scripts/install-debian.sh
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2
 
 check: lint test
 
