@@ -87,7 +87,7 @@ class Session:
         Args:
             question: what the user says; empty to answer the last question again.
             sampling: how tokens are chosen; ``max_tokens`` is lowered to what the context leaves.
-            seed: of the session; each answer draws from another.
+            seed: of the conversation; each answer draws from another.
             on_text: told of the text as it is made.
             cancel: stops the answer once it is set.
 
