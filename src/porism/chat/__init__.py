@@ -220,7 +220,7 @@ def _summary(answer: Answer, chosen: Settings) -> str:
 
 @contextlib.contextmanager
 def _stopped_by_user(cancel: Event) -> Iterator[None]:
-    """While this lasts, Ctrl-C sets ``cancel``; a second one ends the conversation where the engine does not heed that."""
+    """While this lasts, Ctrl-C sets ``cancel``; where the engine does not heed that, a second one ends the chat."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
