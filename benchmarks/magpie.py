@@ -66,7 +66,7 @@ def porism_side(dtype: str, tokens: int) -> Side:
 
     def run(rows: int) -> Made:
         began = time.perf_counter()
-        drafts = writer.write([Turn(DOMAIN.conversation, TEMPERATURE, next(seeds)) for _ in range(rows)])
+        drafts = writer.write([Turn(DOMAIN.conversation(), TEMPERATURE, next(seeds)) for _ in range(rows)])
         for draft in drafts:
             clean(draft.text, whole=draft.finish == "stop", domain=DOMAIN, rules=Rules())
         seconds = time.perf_counter() - began
@@ -78,7 +78,7 @@ def porism_side(dtype: str, tokens: int) -> Side:
 @contextlib.contextmanager
 def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[int, int], Made]]:
     """A process of distilabel, in its own environment: so many instructions, so many prompts at a time."""
-    text = template_of("local", MODEL).pre_query(DOMAIN.conversation).text
+    text = template_of("local", MODEL).pre_query(DOMAIN.conversation()).text
     folder = tempfile.TemporaryDirectory()
     settings = {"model": str(locate(MODEL)), "dtype": dtype, "tokens": tokens, "pre_query": text, "threads": THREADS}
     settings["tokenizer"] = older_tokenizer(Path(folder.name))

@@ -1,7 +1,8 @@
 """Chat templates as their models publish them, without what concerns tools, each with the place it was read at.
 
-``llama.cpp`` means a file in ``models/templates`` of ggml-org/llama.cpp, or its ``tests/test-chat-template.cpp``, which
-has copies of the templates in the models' ``tokenizer_config.json``.
+None was read in the model's own repository: each place has a copy of the template that stands in the model's
+``tokenizer_config.json``. ``llama.cpp`` means a file in ``models/templates`` of ggml-org/llama.cpp, or its
+``tests/test-chat-template.cpp``.
 """
 
 from typing import NamedTuple
@@ -221,11 +222,21 @@ PUBLISHED = {
         (*_HEADERS, "<|end_of_text|>"),
         (),
     ),
-    "Qwen2-Instruct": Published("tokenizer_config.json", QWEN2, "qwen2", "", "<|im_end|>", IM, ()),
+    "Qwen2-Instruct": Published(
+        "sglang lang/chat_template.py, which quotes Qwen2-72B-Instruct's", QWEN2, "qwen2", "", "<|im_end|>", IM, ()
+    ),
     "Qwen2.5-Instruct": Published(
         "chujiezheng/chat_templates qwen2.5-instruct.jinja", QWEN25, "qwen2.5", "", "<|im_end|>", IM, ()
     ),
-    "Qwen2.5-Math-Instruct": Published("tokenizer_config.json", QWEN25_MATH, "qwen2.5-math", "", "<|im_end|>", IM, ()),
+    "Qwen2.5-Math-Instruct": Published(
+        "README.md of Tim-Siu/reinforcement-distillation, which quotes Qwen2.5-Math-1.5B's but for its last line",
+        QWEN25_MATH,
+        "qwen2.5-math",
+        "",
+        "<|im_end|>",
+        IM,
+        (),
+    ),
     "Qwen3": Published("llama.cpp Qwen-Qwen3-0.6B.jinja", QWEN3, "qwen3", "", "<|im_end|>", IM, ()),
     "SmolLM2": Published("the embedded model", SMOLLM2, "smollm2", "<|im_start|>", "<|im_end|>", IM, ()),
     "DeepSeek-R1-Distill-Qwen-32B": Published(
@@ -239,7 +250,13 @@ PUBLISHED = {
         "llama.cpp google-gemma-2-2b-it.jinja", GEMMA2, "gemma-2", "<bos>", "<eos>", _TURNS, ("<end_of_turn>",)
     ),
     "gemma-3-4b-it": Published(
-        "chat_template.jinja of the model", GEMMA3, "gemma-3", "<bos>", "<eos>", _TURNS, ("<end_of_turn>",)
+        "tools/vlm/make_tiny.py of ahmedseada/Idrak, which quotes it",
+        GEMMA3,
+        "gemma-3",
+        "<bos>",
+        "<eos>",
+        _TURNS,
+        ("<end_of_turn>",),
     ),
     "Phi-3.5-mini-instruct": Published(
         "llama.cpp microsoft-Phi-3.5-mini-instruct.jinja", PHI35, "phi-3", "<s>", "<|endoftext|>", _PHI, ("<|end|>",)

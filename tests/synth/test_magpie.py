@@ -211,7 +211,7 @@ def test_drafts_depend_on_their_seeds_alone(tiny_model: Path) -> None:
     engine = local.Local(load(str(tiny_model), "float32"))
     made = Writer(engine, template_of("local", str(tiny_model)), Sampling(max_tokens=12), headings=False)
     domain = Domain(name="x", system="Say something.")
-    turns = [Turn(domain.conversation, 1.0, seed) for seed in range(20)]
+    turns = [Turn(domain.conversation(), 1.0, seed) for seed in range(20)]
     together = made.write(turns)
     assert [draft.text for draft in together] == [made.write([turn])[0].text for turn in turns]
     assert len({draft.text for draft in together}) == 20

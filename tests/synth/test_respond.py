@@ -8,8 +8,9 @@ from synth_kit import magpie, rows, synth, writer
 
 from conftest import attempt, problem
 from porism import chains, pipeline, store
-from porism.errors import DataError, RecipeError
-from porism.records import Attempt, Example, Pair, to_row
+from porism.errors import DataError, ModelError, RecipeError
+from porism.graders import Scorer
+from porism.records import Attempt, Example, Message, Pair, to_row
 from porism.synth import _measures
 from porism.synth._responses import _judged
 
@@ -101,6 +102,49 @@ def test_a_reward_decides_where_correctness_does_not(tmp_path: Path) -> None:
         respond(tmp_path, given(tmp_path), "bad", reward=f"{file}:score")
 
 
+def test_a_reward_model_decides_and_its_margin_counts(tmp_path: Path, tiny_model: Path) -> None:
+    import transformers
+
+    folder = tmp_path / "scores"
+    config = transformers.AutoConfig.from_pretrained(tiny_model, num_labels=1)
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+    target = respond(tmp_path, given(tmp_path), scorer=str(folder), res_system="Think.")
+    scorer = Scorer(str(folder), "auto")
+    wanted = scorer.score([Message(role="user", content="C?")], SCRIPT["C?"])  # without the system message
+    found = [row["meta"]["reward"] for row in rows(target) if row["problem"]["question"] == "C?"]
+    assert found == pytest.approx(wanted, abs=1e-3)
+    pairs = {row["prompt"][-1]["content"]: row for row in rows(target, "align.jsonl")}
+    assert (pairs["C?"]["meta"]["by"], pairs["A?"]["meta"]["by"]) == ("reward", "correctness")
+    assert pairs["C?"]["meta"]["margin"] == pytest.approx(max(wanted) - min(wanted), abs=1e-3)
+    wide = respond(tmp_path, given(tmp_path), "wide", scorer=str(folder), res_system="Think.", margin=1e3)
+    assert {row["meta"]["by"] for row in rows(wide, "align.jsonl")} == {"correctness"}
+    with pytest.raises(ModelError, match="expected a reward model or a verifier"):
+        respond(tmp_path, given(tmp_path), "none", scorer=str(tiny_model))
+    for values, said in (
+        ({"scorer": "x", "reward": "a.py:b"}, "Set one of them"),
+        ({"reward": "reward"}, "A reward model is set by scorer"),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            respond(tmp_path, given(tmp_path), "both", **values)
+
+
+def test_the_questions_of_sft_rows_are_answered(tmp_path: Path) -> None:
+    said = [Message(role="system", content="Be kind."), Message(role="user", content="C?")]
+    row = Example(prompt=said, completion=[Message(role="assistant", content="7")], meta={"group": "g", "kind": "math"})
+    (tmp_path / "rows.jsonl").write_text(json.dumps(to_row(row)) + "\n")
+    found = rows(respond(tmp_path, str(tmp_path / "rows.jsonl")))
+    assert [one["messages"] for one in found] == [said] * 4
+    assert {(one["problem"]["question"], one["problem"]["group"]) for one in found} == {("C?", "g")}
+    own = rows(respond(tmp_path, str(tmp_path / "rows.jsonl"), "own", res_system="Be brief."))
+    assert [one["role"] for one in own[0]["messages"]] == ["system", "user"]
+    assert own[0]["messages"][0]["content"] == "Be brief."
+    bad = Example(prompt=[], completion=said)
+    (tmp_path / "bad.jsonl").write_text(json.dumps(to_row(bad)) + "\n")
+    with pytest.raises(DataError, match="no user's turn"):
+        respond(tmp_path, str(tmp_path / "bad.jsonl"), "bad")
+
+
 def test_what_was_cut_off_is_marked_and_in_no_product(tmp_path: Path) -> None:
     source = given(tmp_path)
     target = respond(tmp_path, source, res_max_tokens=2, responses=1, res_temp=0.0, default="one two three")
@@ -175,7 +219,7 @@ def test_measures_against_values_by_hand() -> None:
     assert same["median"] == pytest.approx(0, abs=1e-5)
     assert same["mean"] > 0.2
     assert same["below 0.1"] == pytest.approx(2 / 3)
-    assert _measures.languages(["x = 1"]) == {"?": 1.0}
+    assert _measures.languages(["x = 1"]) == {"und": 1.0}
 
 
 def test_reasoning_is_kept_apart_in_the_rows(tmp_path: Path) -> None:

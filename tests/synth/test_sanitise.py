@@ -128,10 +128,52 @@ def test_other_languages_are_dropped_and_formulas_are_no_language(text: str, wan
 
 def test_shown_questions_are_not_taken_for_new_ones() -> None:
     shown = Domain(name="sums", shown=[["What is the sum of one and two?", "It is 3."]])
-    assert [one["role"] for one in shown.conversation] == ["user", "assistant"]
+    assert [one["role"] for one in shown.conversation()] == ["user", "assistant"]
     again = clean("What is the sum of one and two?", whole=True, domain=shown, rules=ANY)
     assert again.reason == "copies the system message"
     assert not clean("What is the sum of nine and four?", whole=True, domain=shown, rules=ANY).reason
+
+
+def test_a_shown_question_with_other_numbers_is_another_question() -> None:
+    shown = Domain(name="gcd", shown=[["What is the greatest common divisor of 48 and 180?", "It is 12."]])
+    again = clean("What is the greatest common divisor of 48 and 180", whole=True, domain=shown, rules=ANY)
+    assert again.reason == "copies the system message"
+    assert not clean("What is the greatest common divisor of 36 and 90?", whole=True, domain=shown, rules=ANY).reason
+
+
+def test_shown_questions_stand_in_turn() -> None:
+    pool = [[f"What is {number}?", f"{number}."] for number in range(5)]
+    two = Domain(name="two", system="You count.", shown=pool, show=2)
+    asked = [[one["content"] for one in two.conversation(number)[1::2]] for number in range(6)]
+    assert asked[0] == ["What is 0?", "What is 1?"]
+    assert asked[4] == ["What is 4?", "What is 0?"]
+    assert asked[5] == asked[0]
+    assert two.prompts == len({tuple(one) for one in asked}) == 5
+    for size in (0, 5, 9):
+        every = Domain(name="all", shown=pool, show=size)
+        assert every.prompts == 1
+        assert len(every.conversation(3)) == 10
+        assert every.conversation(3)[0]["content"] == "What is 0?"
+
+
+@pytest.mark.parametrize(
+    ("text", "has_data"),
+    [
+        ("What is the probability of drawing a marble of a specific color?", False),
+        ("Why is the sum of the angles of a triangle always the same?", False),
+        ("How do you find the area of a figure?", False),
+        ("What is the area of a square with side 4?", True),
+        ("A circle has twice the area of another one. How do the radii compare?", True),
+        ("Find the derivative of sin(x).", True),
+        ("Solve a = b - c for b, please.", True),
+        (r"Simplify \frac{a}{b} as far as you can.", True),
+        ("A coin is tossed three times. What is the chance of heads each time?", True),
+    ],
+)
+def test_where_data_are_asked_for_a_number_or_a_formula_must_stand_there(text: str, has_data: bool) -> None:
+    assert kept(text) == text
+    wanted = "" if has_data else "nothing given: no number and no formula"
+    assert reason(text, rules=ANY._replace(with_data=True)) == wanted
 
 
 def test_every_shipped_domain_is_whole() -> None:

@@ -1,4 +1,4 @@
-r"""Language, subject, difficulty and safety of a question by rules: no model, no network, about a millisecond.
+r"""Subject, difficulty and safety of a question by rules: no model, no network, about a millisecond.
 
 The subjects are those of MATH (Hendrycks et al., 2021, arXiv:2103.03874), and a few beyond. Words speak for subjects
 with weights (``subjects.txt``); the heaviest subject is taken. Difficulty is MATH's level, 1 to
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from porism.curate._text import LONGEST
 
-__all__ = ["SUBJECTS", "difficulty", "language", "safety", "subject", "subject_scores"]
+__all__ = ["SUBJECTS", "difficulty", "safety", "subject", "subject_scores"]
 
 _LOOKED_AT = 2_000
 """Characters of a question that rules are tried on."""
@@ -71,49 +71,9 @@ _DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 _LEAST = 0.75
 """Weight below which a question is of no subject."""
 
-_SCRIPTS = (
-    ("ja", re.compile("[\u3040-\u30ff]")),
-    ("ko", re.compile("[\uac00-\ud7a3]")),
-    ("zh", re.compile("[\u3400-\u9fff]")),
-    ("ru", re.compile("[\u0400-\u04ff]")),
-    ("ar", re.compile("[\u0600-\u06ff]")),
-    ("he", re.compile("[\u0590-\u05ff]")),
-    ("hi", re.compile("[\u0900-\u097f]")),
-    ("th", re.compile("[\u0e00-\u0e7f]")),
-    ("el", re.compile("[\u0370-\u03ff]")),
-)
-_LATIN = re.compile(r"[^\W\d_]+")
-_LATEX = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)|\\[A-Za-z]+|\$[^$]*\$", re.DOTALL)
-_SHARE = {"ja": 0.02}
-"""Kana between ideographs make a text Japanese even where there are few."""
-
-
-@functools.cache
-def _common_words() -> dict[str, frozenset[str]]:
-    return {name: frozenset(words.split()) for name, words in _table("languages")}
-
-
 @functools.cache
 def _unsafe() -> list[tuple[str, re.Pattern[str]]]:
     return [(name, re.compile(pattern)) for name, pattern in _table("unsafe")]
-
-
-def language(text: str) -> str:
-    """The language as an ISO 639-1 code, by script and by common words; ``und`` where nothing tells.
-
-    Formulas are set aside. A text in Latin letters with no common word of a known language is undetermined.
-    """
-    plain = unicodedata.normalize("NFKC", _LATEX.sub(" ", text[:_LOOKED_AT]))
-    letters = sum(character.isalpha() for character in plain)
-    if not letters:
-        return "und"
-    for name, pattern in _SCRIPTS:
-        if len(pattern.findall(plain)) > _SHARE.get(name, 0.3) * letters:
-            return name
-    words = _LATIN.findall(plain.casefold())
-    counts = {name: sum(word in known for word in words) for name, known in _common_words().items()}
-    best = max(counts, key=lambda name: (counts[name], name == "en"))
-    return best if counts[best] else "und"
 
 
 def _plain(question: str) -> str:

@@ -20,6 +20,7 @@ from porism.curate._text import LONGEST, normal, question_of, response_of, token
 from porism.engines import LOADS
 from porism.errors import DataError, MissingExtra, RecipeError
 from porism.models.load import fingerprint
+from porism.problems._language import language_of
 from porism.records import JUDGED, Attempt, Problem, Record
 
 __all__ = ["curate", "files", "hashes"]
@@ -123,7 +124,7 @@ def _worked(record: Record) -> str:
 
 
 _MAKERS: dict[str, Callable[[Record], dict[str, Any]]] = {
-    "language": _by_rules("language", lambda record: _rules.language(question_of(record))),
+    "language": _by_rules("language", lambda record: language_of(question_of(record))),
     "subject": _by_rules("subject", lambda record: _rules.subject(question_of(record))),
     "difficulty": _by_rules("difficulty", lambda record: _rules.difficulty(question_of(record), _worked(record))),
     "safety": _by_rules("safety", lambda record: _rules.safety(f"{question_of(record)}\n{response_of(record)}")),

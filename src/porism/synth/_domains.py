@@ -32,6 +32,8 @@ class Domain(recipe.Settings):
     """The system message; empty for the template's own, or none."""
     shown: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     """Questions and answers that stand as earlier turns, for small models, which a system message hardly steers."""
+    show: Annotated[int, Field(ge=0)] = 0
+    """How many of them stand before each instruction, in turn; 0 for all."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Of the instructions."""
     kind: str = "math"
@@ -40,19 +42,24 @@ class Domain(recipe.Settings):
     """A problem of this domain has at least one of these."""
 
     @property
-    def conversation(self) -> list[Message]:
-        """What stands before the first user turn."""
+    def prompts(self) -> int:
+        """How many different conversations there are."""
+        return len(self.shown) if 0 < self.show < len(self.shown) else 1
+
+    def conversation(self, number: int = 0) -> list[Message]:
+        """What stands before the first user turn.
+
+        Args:
+            number: of the instruction; one after the other begins with another of the shown questions.
+        """
+        first = number % self.prompts
+        size = self.show if self.prompts > 1 else len(self.shown)
         turns = [
             Message(role=role, content=text)
-            for pair in self.shown
+            for pair in (self.shown[first:] + self.shown[:first])[:size]
             for role, text in zip(("user", "assistant"), pair, strict=True)
         ]
         return [*([Message(role="system", content=self.system)] if self.system else []), *turns]
-
-    @property
-    def given(self) -> str:
-        """All the text that the model is given, which an instruction must not repeat."""
-        return "\n".join([self.system, *(text for pair in self.shown for text in pair)]).strip()
 
     @property
     def id(self) -> str:

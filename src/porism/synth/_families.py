@@ -1,7 +1,7 @@
 """Families of chat templates whose pre-query text is known: a cross-check of what is derived from a model's own.
 
 Where no tokenizer is at hand, as with a server that only takes text, a family can stand for the template. Each row was
-held against the published template; the tests have these, with their source.
+held against a copy of the published template; the tests have these, with the place where each was read.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from porism.synth._language import language_of
+from porism.problems._language import language_of
 
 __all__ = ["distinct", "languages", "nearest"]
 
@@ -57,8 +57,8 @@ def nearest(texts: Sequence[str]) -> dict[str, float]:
 
 
 def languages(texts: Sequence[str]) -> dict[str, float]:
-    """Language → its share of the texts, the commonest first; ``?`` where it cannot be told, as in a formula."""
-    counted = Counter(language_of(text) or "?" for text in texts)
+    """Language → its share of the texts, the commonest first; ``und`` where it cannot be told, as in a formula."""
+    counted = Counter(map(language_of, texts))
     return {language: count / len(texts) for language, count in counted.most_common()}
 
 

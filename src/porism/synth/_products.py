@@ -15,9 +15,9 @@ from porism import preferences, store
 from porism.errors import DataError
 from porism.files import to_line
 from porism.records import Attempt, Example, Message, Pair, content_id, to_row
-from porism.synth._responses import ResponseSettings
+from porism.synth._responses import ResponseSettings, prompt_of
 
-__all__ = ["NAMES", "align", "finish", "prompt_of", "sft"]
+__all__ = ["NAMES", "align", "finish", "sft"]
 
 NAMES = ("sft.jsonl", "align.jsonl", "align-dropped.jsonl")
 """Files beside the records: training rows, pairs, and instructions that gave no pair."""
@@ -132,12 +132,6 @@ def align(attempts: Sequence[Attempt], settings: ResponseSettings) -> tuple[list
     return made, reason
 
 
-def prompt_of(attempt: Attempt) -> list[Message]:
-    """What was said before, and the bare instruction."""
-    before = [message for message in attempt.meta.get("before", []) if message["role"] != "system"]
-    return [*before, Message(role="user", content=attempt.problem.question)]
-
-
 def _meta(attempt: Attempt) -> dict[str, Any]:
     """What a row tells of where it comes from."""
     kept = ("verified", "agreement", "reward", "reasoning", "response")
@@ -145,6 +139,7 @@ def _meta(attempt: Attempt) -> dict[str, Any]:
         "attempt": attempt.id,
         "problem": attempt.problem.id,
         "group": attempt.problem.group,
+        "kind": attempt.problem.kind,
         "answer": attempt.verdict.answer if attempt.verdict else None,
         **{name: attempt.meta[name] for name in kept if name in attempt.meta},
     }

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from porism import chains, recipe, strategies
 from porism.engines import Engine, Sampling
 from porism.errors import RecipeError
 from porism.find import find
-from porism.graders import asks_engine, check, grade_all
+from porism.graders import Scorer, asks_engine, check, grade_all
+from porism.models.load import fingerprint
 from porism.prompts import messages, templates
 from porism.records import Attempt, Message, Problem, Status, Verdict, content_id
 from porism.strategies import _prompts
 
-__all__ = ["Responder", "ResponseSettings", "majority", "nucleus", "prompt_hash"]
+__all__ = ["Responder", "ResponseSettings", "majority", "nucleus", "prompt_hash", "prompt_of", "scorer_hash"]
 
 Reward = Callable[[Sequence[tuple[list[Message], str]]], Sequence[float]]
 """Scores answers to conversations; the higher the better."""
@@ -61,7 +63,8 @@ class ResponseSettings(recipe.Settings):
     agreement: Annotated[
         float, Field(description="more than this share must state an answer for it to count as right", ge=0, lt=1)
     ] = 0.5
-    reward: Annotated[str, Field(description="code of yours that scores responses: path/file.py:name")] = ""
+    scorer: Annotated[str, Field(description="a reward model or verifier that scores responses: a folder, a stage")] = ""
+    reward: Annotated[str, Field(description="code of yours that scores them instead: path/file.py:name")] = ""
     margin: Annotated[float, Field(description="rewards of a pair must be more than this apart", ge=0)] = 0.0
     pairs: Annotated[int, Field(description="at most so many pairs of one instruction", ge=1)] = 1
     balance: Annotated[bool, Field(description="pair answers of like length where correctness decides")] = False
@@ -70,6 +73,19 @@ class ResponseSettings(recipe.Settings):
     cache: Annotated[
         bool | None, Field(description="keep replies and use those kept before; left out: for local and vllm")
     ] = None
+
+    @model_validator(mode="after")
+    def _one_score(self) -> Self:
+        """Refuse two sources of rewards, and a name that is no code.
+
+        Raises:
+            ValueError: there are.
+        """
+        if self.scorer and self.reward:
+            raise ValueError("scorer and reward both score the responses. Set one of them.")
+        if self.reward and ":" not in self.reward:
+            raise ValueError(f"reward: expected path/file.py:name, got {self.reward!r}. A reward model is set by scorer.")
+        return self
 
 
 class Responder:
@@ -87,7 +103,7 @@ class Responder:
         self._sampling = Sampling(
             temperature=settings.res_temp, top_p=settings.res_top_p, max_tokens=settings.res_max_tokens
         )
-        self._reward: Reward | None = find("porism.graders", settings.reward) if settings.reward else None
+        self._reward = _reward_of(settings)
 
     def respond(
         self, problems: Sequence[Problem], before: Sequence[Sequence[Message]] = ()
@@ -102,7 +118,7 @@ class Responder:
             RecipeError: the reward function returns something else than a number for each response.
         """
         said = before or [[] for _ in problems]
-        prompts = [[*earlier, *self._asked(one)] for one, earlier in zip(problems, said, strict=True)]
+        prompts = [self._asked(one, earlier) for one, earlier in zip(problems, said, strict=True)]
         settings = self._settings
         tries = strategies.ask(
             self._name, problems, prompts, self._engine, self._sampling, samples=self._n, seed=settings.seed
@@ -111,12 +127,16 @@ class Responder:
         noted = [[self._noted(one, earlier) for one in each] for each, earlier in zip(judged, said, strict=True)]
         return [[(one, self._complaint(one)) for one in each] for each in self._rewarded(noted)]
 
-    def _asked(self, problem: Problem) -> list[Message]:
-        """The user's turn, in the template that is asked for."""
+    def _asked(self, problem: Problem, before: Sequence[Message]) -> list[Message]:
+        """What was said before and the user's turn, in the template that is asked for; a system message stands first."""
         settings = self._settings
         if settings.res_prompt:
-            return _prompts.filled(problem, settings.res_prompt, system=settings.res_system)
-        return messages.question(problem, system=settings.res_system)
+            turn = _prompts.filled(problem, settings.res_prompt, system=settings.res_system)
+        else:
+            turn = messages.question(problem, system=settings.res_system)
+        if turn[0]["role"] != "system":
+            return [*before, *turn]
+        return [turn[0], *(one for one in before if one["role"] != "system"), *turn[1:]]
 
     def _noted(self, attempt: Attempt, before: Sequence[Message]) -> Attempt:
         """The attempt with its generation settings, and where reasoning and response stand in its text."""
@@ -137,10 +157,10 @@ class Responder:
 
     def _rewarded(self, groups: Sequence[Sequence[Attempt]]) -> list[list[Attempt]]:
         """The attempts with their rewards, where a reward is asked for."""
-        flat = [one for group in groups for one in group]
+        flat = [one for group in groups for one in group if one.finish != "error"]
         if self._reward is None or not flat:
             return [list(group) for group in groups]
-        found = self._reward([(list(one.messages), one.text) for one in flat])
+        found = self._reward([(self._scored_after(one), one.text) for one in flat])
         try:
             values = [float(value) for value in found]
         except (TypeError, ValueError):
@@ -152,9 +172,16 @@ class Responder:
             )
         scores = iter(values)
         return [
-            [dataclasses.replace(one, meta={**one.meta, "reward": _plain(next(scores))}) for one in group]
+            [
+                one if one.finish == "error" else dataclasses.replace(one, meta={**one.meta, "reward": _plain(next(scores))})
+                for one in group
+            ]
             for group in groups
         ]
+
+    def _scored_after(self, attempt: Attempt) -> list[Message]:
+        """What a response is scored after. A reward model has seen bare instructions, without a template around them."""
+        return prompt_of(attempt) if self._settings.scorer else list(attempt.messages)
 
     def _complaint(self, attempt: Attempt) -> str:
         """Why a response is dropped; empty if it is kept."""
@@ -170,6 +197,40 @@ class Responder:
 
 def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _reward_of(settings: ResponseSettings) -> Reward | None:
+    """The function that scores responses, where one is asked for.
+
+    Raises:
+        ModelError: the scorer cannot be loaded, or gives no score.
+        RecipeError: no such code.
+    """
+    if not settings.scorer:
+        found: Reward | None = find("porism.graders", settings.reward) if settings.reward else None
+        return found
+    scorer = Scorer(settings.scorer)
+
+    def score(asked: Sequence[tuple[list[Message], str]]) -> list[float]:
+        groups = itertools.groupby(asked, key=lambda one: one[0])
+        return [value for said, same in groups for value in scorer.score(said, [text for _, text in same])]
+
+    return score
+
+
+def prompt_of(attempt: Attempt) -> list[Message]:
+    """What was said before, and the bare instruction."""
+    before = [message for message in attempt.meta.get("before", []) if message["role"] != "system"]
+    return [*before, Message(role="user", content=attempt.problem.question)]
+
+
+def scorer_hash(settings: ResponseSettings) -> dict[str, str]:
+    """The fingerprint of the model that scores responses, where there is one.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    return {"scorer": fingerprint(settings.scorer)} if settings.scorer else {}
 
 
 def prompt_hash(settings: ResponseSettings) -> dict[str, str]:

@@ -12,8 +12,8 @@ import re
 from collections import Counter
 from typing import Literal, NamedTuple
 
+from porism.problems._language import UNKNOWN, language_of
 from porism.synth._domains import Domain
-from porism.synth._language import language_of
 
 __all__ = ["Cleaned", "Rules", "clean"]
 
@@ -30,6 +30,8 @@ class Rules(NamedTuple):
     """ISO 639-1 code; empty for any."""
     on_domain: bool = False
     """Whether one of the domain's words must stand in it."""
+    with_data: bool = False
+    """Whether a number or a formula must stand in it."""
 
 
 class Cleaned(NamedTuple):
@@ -115,6 +117,14 @@ _HANGS = re.compile(
     r"(?:[,(\[{=+*/^\\]|\b(?:and|or|the|a|an|of|to|with|that|is|are|if|by|for|in|at|from))$", re.IGNORECASE
 )
 _WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_DATA = re.compile(
+    r"\d|\\[a-z]+|\b[a-z]\s?(?:[=^<>≤≥+*/]|-\s?[a-z\d])|\w\([a-z]\)"
+    r"|\b(?:zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundred|thousand"
+    r"|half|third|quarter|twice|double|triple|dozen)\b",
+    re.IGNORECASE,
+)
+"""A number, as digits or as a word, or a formula."""
 _COPIED = 0.5
 _GRAM = 4
 
@@ -178,7 +188,7 @@ def _stripped(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _complaint(text: str, whole: bool, domain: Domain, rules: Rules) -> str:
     """Why a text is no instruction; empty if it is one."""
-    return _unfinished(text, whole) or _debris(text, domain.given, rules) or _elsewhere(text, domain, rules)
+    return _unfinished(text, whole) or _debris(text, domain, rules) or _elsewhere(text, domain, rules)
 
 
 def _unfinished(text: str, whole: bool) -> str:
@@ -190,7 +200,7 @@ def _unfinished(text: str, whole: bool) -> str:
     return "truncated: its end hangs" if _is_cut(text) else ""
 
 
-def _debris(text: str, given: str, rules: Rules) -> str:
+def _debris(text: str, domain: Domain, rules: Rules) -> str:
     """Why it is something else: too little, too much, junk, a copy, an answer."""
     if len(text) < rules.shortest:
         return f"too short: {len(text)} characters"
@@ -199,7 +209,7 @@ def _debris(text: str, given: str, rules: Rules) -> str:
     junk = _junk(text)
     if junk:
         return f"template junk: {junk}"
-    if _YOU_ARE.match(text) or (given and _shared(text, given) >= _COPIED):
+    if _YOU_ARE.match(text) or _is_copied(text, domain):
         return "copies the system message"
     if _TELLS_OF_USER.search(text):
         return "not a question: it tells of a user"
@@ -209,14 +219,14 @@ def _debris(text: str, given: str, rules: Rules) -> str:
 
 
 def _elsewhere(text: str, domain: Domain, rules: Rules) -> str:
-    """Why it is not what was asked for: another language, another domain."""
+    """Why it is not what was asked for: another language, another domain, nothing to compute with."""
     if rules.language:
         spoken = language_of(text)
-        if spoken not in ("", rules.language):
+        if spoken not in (UNKNOWN, rules.language):
             return f"wrong language: {spoken}"
     if rules.on_domain and domain.words and not _mentions(text, domain.words):
         return "off the domain: none of its words"
-    return ""
+    return "nothing given: no number and no formula" if rules.with_data and not _DATA.search(text) else ""
 
 
 def _is_cut(text: str) -> bool:
@@ -242,6 +252,18 @@ def _junk(text: str) -> str:
     if any(count >= 3 for count in grams.values()):
         return "it repeats itself"
     return ""
+
+
+def _is_copied(text: str, domain: Domain) -> bool:
+    """Whether it repeats the system message, or one of the questions and answers that were shown.
+
+    One with other numbers than a shown question is another question, though the words are the same.
+    """
+    if _shared(text, domain.system) >= _COPIED:
+        return True
+    numbers = _NUMBER.findall(text)
+    told = (one for pair in domain.shown for one in pair)
+    return any(_NUMBER.findall(one) == numbers and _shared(text, one) >= _COPIED for one in told)
 
 
 def _shared(text: str, given: str) -> float:

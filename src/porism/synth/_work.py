@@ -92,7 +92,12 @@ class Work:
         raw = settings.engine == "openai"
         self._writer = Writer(engine, template, self._sampling, headings=settings.headings, raw=raw)
         self._rules = Rules(
-            settings.leaked, settings.min_chars, settings.max_chars, settings.language, settings.on_domain
+            leaked=settings.leaked,
+            shortest=settings.min_chars,
+            longest=settings.max_chars,
+            language=settings.language,
+            on_domain=settings.on_domain,
+            with_data=settings.with_data,
         )
         self._kept: Counter[str] = Counter()
 
@@ -131,7 +136,9 @@ class Work:
         prompts: dict[str, PreQuery] = {}
         domains = {slot.domain.name: slot.domain for unit in self._plan.units for slot in unit}
         for name, domain in domains.items():
-            prompts[name] = self._template.pre_query(domain.conversation)
+            for number in range(domain.prompts):
+                label = f"{name}, {number + 1}" if domain.prompts > 1 else name
+                prompts[label] = self._template.pre_query(domain.conversation(number))
         family = self._template.family
         return {
             "model": self._engine.model,
@@ -148,7 +155,7 @@ class Work:
     def _turn(self, talk: _Talk, turn: int) -> Turn:
         slot, settings = talk.slot, self._settings
         temperature = slot.domain.temperature if settings.ins_temp is None else settings.ins_temp
-        return Turn([*slot.domain.conversation, *talk.said], temperature, _seed(settings.seed, slot, turn))
+        return Turn([*slot.domain.conversation(slot.number), *talk.said], temperature, _seed(settings.seed, slot, turn))
 
     def _cleaned(self, talk: _Talk, draft: Draft) -> Cleaned:
         if draft.finish == "error":

@@ -24,7 +24,7 @@ from porism.records import content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
-from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash
+from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, scorer_hash
 from porism.synth._work import Work, plan
 
 __all__ = ["Settings", "check", "inputs", "run"]
@@ -67,6 +67,7 @@ class Settings(ResponseSettings):
     max_chars: Annotated[int, Field(description="drop longer instructions", ge=1)] = 1000
     language: Annotated[str, Field(description="drop other languages: an ISO 639-1 code; '' for any")] = "en"
     on_domain: Annotated[bool, Field(description="drop what has none of its domain's words")] = False
+    with_data: Annotated[bool, Field(description="drop what has neither a number nor a formula")] = False
     turns: Annotated[int, Field(description="user turns of a conversation", ge=1)] = 1
     responses: Annotated[
         int, Field(description="responses to each instruction; 0 for the instructions alone", ge=0)
@@ -108,7 +109,7 @@ def check(settings: Settings) -> None:
 
 def inputs(settings: Settings) -> dict[str, str]:
     """Hashes of the models that are loaded, of the domains' texts and of a shipped prompt."""
-    found = prompt_hash(settings)
+    found = prompt_hash(settings) | (scorer_hash(settings) if settings.responses else {})
     found["domains"] = content_id([domain.id for domain in chosen(settings.domains, settings.domain_file)])
     if settings.engine in LOADS:
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)

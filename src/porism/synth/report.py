@@ -1,13 +1,14 @@
 """A joint report on synthesised data: what was kept, what dropped and why, how various it is, and what came of it.
 
-It reads the stages' records, what they dropped and the products beside them, and writes ``report.md`` and the same
-figures as ``report.json``.
+It reads the stages' records, what they dropped and the products beside them, and writes ``report.md``, which ends with the
+commands that train on them, and the same figures as ``report.json``. SFT rows that were curated are a stage too.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from pydantic import Field
 
 from porism import recipe, store
 from porism.errors import DataError
-from porism.records import Attempt, Problem
+from porism.records import Attempt, Example, Problem
 from porism.synth import _measures
 from porism.synth._products import NAMES
 
@@ -30,7 +31,7 @@ _SHOWN = 300
 class Settings(recipe.Settings):
     """Settings of ``porism synth report``."""
 
-    reads = (Problem, Attempt)
+    reads = (Problem, Attempt, Example)
     makes = ()
 
     input: Annotated[list[str], Field(description="stages of synthesis, in their order: files or stage folders")]
@@ -54,7 +55,8 @@ def run(settings: Settings, out: store.Output) -> None:
     stages = {label: _measured(path, settings) for label, path in zip(labels, settings.input, strict=True)}
     figures, page = out.beside("report.json"), out.beside("report.md")
     store.write_json(figures, stages)
-    store.write_text(page, "\n".join(_page(stages)) + "\n")
+    lines = [*_page(stages), *_next(stages, dict(zip(labels, settings.input, strict=True)))]
+    store.write_text(page, "\n".join(lines) + "\n")
     out.add(figures, page)
     out.counts["stages"] = len(stages)
 
@@ -69,14 +71,14 @@ def _files(path: str) -> dict[str, Path]:
 def _measured(path: str, settings: Settings) -> dict[str, Any]:
     """The figures of one stage."""
     files = _files(path)
-    records = [record for record in store.read(files["records"]) if isinstance(record, Problem | Attempt)]
+    records = [record for record in store.read(files["records"]) if isinstance(record, Problem | Attempt | Example)]
     dropped = [row for _, row in store.rows(files["dropped.jsonl"])] if files["dropped.jsonl"].is_file() else []
     unwritten = [row for row in dropped if "problem" not in row]
     unanswered = [store.parse(_without_reason(row)) for row in dropped if "problem" in row]
     problems = _problems([*records, *(record for record in unanswered if isinstance(record, Attempt))])
     questions = [problem.question for problem in problems]
     if not questions:
-        raise DataError(f"{path}: expected problems or attempts, found none.")
+        raise DataError(f"{path}: expected problems, attempts or SFT rows, found none.")
     written = len(questions) + len(unwritten)
     chance = random.Random(settings.seed)
     found: dict[str, Any] = {
@@ -96,7 +98,7 @@ def _measured(path: str, settings: Settings) -> dict[str, Any]:
         "examples": {
             "kept": chance.sample(questions, min(settings.examples, len(questions))),
             "dropped": [
-                [str(row["reason"]), str(row["question"])]
+                [str(row["reason"]), _question_of(row)]
                 for row in chance.sample(unwritten, min(settings.examples, len(unwritten)))
             ],
         },
@@ -105,6 +107,8 @@ def _measured(path: str, settings: Settings) -> dict[str, Any]:
     if attempts:
         found["responses"] = _responses(attempts, [row for row in dropped if "problem" in row])
         found["products"] = _products(files)
+    elif any(isinstance(record, Example) for record in records):
+        found["products"] = {"SFT rows": len(records)}
     return found
 
 
@@ -112,23 +116,41 @@ def _without_reason(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "reason"}
 
 
-def _problems(records: Sequence[Problem | Attempt]) -> list[Problem]:
+def _question_of(row: Mapping[str, Any]) -> str:
+    """What was asked, in a row that was dropped: a problem's, or an SFT row's."""
+    turns = row.get("prompt") or [{}]
+    return str(row.get("question") or turns[-1].get("content", ""))
+
+
+def _problems(records: Sequence[Problem | Attempt | Example]) -> list[Problem]:
     """The instructions, each once, however many responses it has."""
     found: dict[tuple[Any, ...], Problem] = {}
     for record in records:
-        problem = record if isinstance(record, Problem) else record.problem
+        problem = _problem_of(record)
         key = (problem.group, problem.meta.get("index"), problem.meta.get("turn"), problem.question)
         found.setdefault(key, problem)
     return list(found.values())
 
 
+def _problem_of(record: Problem | Attempt | Example) -> Problem:
+    if isinstance(record, Example):
+        asked = record.prompt[-1]["content"] if record.prompt else ""
+        return Problem(
+            question=asked, answer="", group=str(record.meta.get("group", "")), meta={"index": record.id}
+        )
+    return record if isinstance(record, Problem) else record.problem
+
+
 def _by_domain(problems: Sequence[Problem], dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Domain → how many were kept, and why others were not."""
     kept = Counter(problem.group for problem in problems)
-    names = sorted({*kept, *(str(row.get("group", "")) for row in dropped)})
+    groups = [str(row.get("group") or row.get("meta", {}).get("group", "")) for row in dropped]
+    names = sorted({*kept, *groups})
     found = {}
     for name in names:
-        reasons = (str(row["reason"]).partition(":")[0] for row in dropped if row.get("group", "") == name)
+        reasons = (
+            str(row["reason"]).partition(":")[0] for row, group in zip(dropped, groups, strict=True) if group == name
+        )
         found[name] = {"kept": kept[name], "dropped": _counted(reasons)}
     return found
 
@@ -223,3 +245,24 @@ def _example(one: str | Sequence[str]) -> str:
     reason, text = ("", one) if isinstance(one, str) else (f"{one[0]}: ", one[1])
     plain = " ".join(text.split()).replace("`", "'")
     return f"- {reason}`{plain[:_SHOWN]}{'…' if len(plain) > _SHOWN else ''}`"
+
+
+def _next(stages: Mapping[str, Mapping[str, Any]], paths: Mapping[str, str]) -> Iterator[str]:
+    """What to do with the products: the commands that train on the last SFT rows, curated ones first, and pairs."""
+    sft = curated = align = ""
+    for name, figures in stages.items():
+        made, files = figures.get("products", {}), _files(paths[name])
+        if made.get("SFT rows") and "responses" in figures:
+            sft = str(files[NAMES[0]])
+        elif made.get("SFT rows"):
+            curated = str(files["records"])
+        if made.get("pairs"):
+            align = str(files[NAMES[1]])
+    sft = curated or sft
+    if sft or align:
+        yield "\n## Next\n"
+    if sft:
+        yield f"1. `porism train sft --input {shlex.quote(sft)}`"
+    if align:
+        model = " with the model that comes of it" if sft else ""
+        yield f"{1 + bool(sft)}. `porism train dpo --input {shlex.quote(align)}`{model}"

@@ -17,9 +17,9 @@ from porism.engines import LOADS
 from porism.engines._stage import Staged, kept
 from porism.errors import DataError
 from porism.models.load import fingerprint
-from porism.records import Attempt, Message, Problem, content_id
+from porism.records import Attempt, Example, Message, Problem, content_id
 from porism.synth import _products
-from porism.synth._responses import Responder, ResponseSettings, prompt_hash
+from porism.synth._responses import Responder, ResponseSettings, prompt_hash, scorer_hash
 
 __all__ = ["Settings", "check", "inputs", "run"]
 
@@ -27,10 +27,10 @@ __all__ = ["Settings", "check", "inputs", "run"]
 class Settings(ResponseSettings):
     """Settings of ``porism synth respond``."""
 
-    reads = (Problem, Attempt)
+    reads = (Problem, Attempt, Example)
     makes = (Attempt,)
 
-    input: Annotated[list[str], Field(description="problems, or attempts at them: files or stage folders")]
+    input: Annotated[list[str], Field(description="problems, attempts, or SFT rows: files or stage folders")]
     model: Annotated[str, Field(description="who answers: an alias, a folder, or a training stage's output")] = (
         "smollm2-135m"
     )
@@ -68,7 +68,7 @@ def check(settings: Settings) -> None:
 
 def inputs(settings: Settings) -> dict[str, str]:
     """Hashes of the instructions, of the model where one is loaded, and of a shipped prompt."""
-    found = store.hashes(store.locate(path) for path in settings.input) | prompt_hash(settings)
+    found = store.hashes(map(store.locate, settings.input)) | prompt_hash(settings) | scorer_hash(settings)
     if settings.engine in LOADS:
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
     return found
@@ -104,21 +104,37 @@ def run(settings: Settings, out: store.Output) -> None:
 def _instructions(paths: Sequence[str]) -> list[_Asked]:
     """The instructions of the input, each once, in order.
 
-    An answer that an earlier stage took from agreement is no reference: it is left out.
+    An answer that an earlier stage took from agreement is no reference: it is left out. An SFT row's last user turn is an
+    instruction, with what stands before it.
 
     Raises:
         DataError: there are none.
     """
     found: dict[str, _Asked] = {}
     for path in paths:
-        for record in store.read(path, Problem, Attempt):
+        for record in store.read(path, Problem, Attempt, Example):
             if isinstance(record, Attempt):
                 agreed = record.meta.get("verified") == "agreement"
                 problem = dataclasses.replace(record.problem, answer="") if agreed else record.problem
                 one = _Asked(problem, list(record.meta.get("before", [])))
             elif isinstance(record, Problem):
                 one = _Asked(record, [])
+            elif isinstance(record, Example):
+                one = _of_row(record, path)
             found.setdefault(content_id(one.problem.id, one.before), one)
     if not found:
         raise DataError(f"{', '.join(paths)}: no instructions in the input.")
     return list(found.values())
+
+
+def _of_row(row: Example, path: str) -> _Asked:
+    """The instruction of an SFT row.
+
+    Raises:
+        DataError: its prompt does not end with a user's turn.
+    """
+    if not row.prompt or row.prompt[-1]["role"] != "user":
+        raise DataError(f"{path}: the row {row.id} has no user's turn at the end of its prompt.")
+    said = {name: str(row.meta.get(name, "")) for name in ("kind", "group")}
+    problem = Problem(question=row.prompt[-1]["content"], answer="", kind=said["kind"] or "math", group=said["group"])
+    return _Asked(problem, list(row.prompt[:-1]))
