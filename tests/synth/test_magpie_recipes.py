@@ -63,10 +63,10 @@ def scripted(file: Path, folder: Path, **changed: Any) -> Path:
                 stage.pop(name, None)
             stage["engine"] = writer(folder)
         if stage.get("synth") == "magpie":
-            stage |= {"family": "deepseek-r1", "min_chars": 8, "total": 90}
+            stage.update({"family": "deepseek-r1", "min_chars": 8, "total": 90})
         if "judge" in stage:
-            stage |= {"judge_engine": f"{folder / 'judges.py'}:start", "judge_options": {}}
-        stage |= changed.get(stage.get("name", ""), {})
+            stage.update({"judge_engine": f"{folder / 'judges.py'}:start", "judge_options": {}})
+        stage.update(changed.get(stage.get("name", ""), {}))
     target = folder / file.name
     target.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return target
@@ -92,7 +92,9 @@ def test_the_preset_for_examinations_goes_from_instructions_to_pairs_and_the_rep
     assert f"porism train sft --input {folders['curate-filtered'] / 'records.jsonl'}" in page
     assert f"porism train dpo --input {folders['synth-align'] / 'align.jsonl'}" in page
     told = json.loads((folders["synth-report"] / "report.json").read_text())
-    assert list(told) == [folders[name].name for name in ("synth-instructions", "synth-sft", "curate-filtered", "synth-align")]
+    assert list(told) == [
+        folders[name].name for name in ("synth-instructions", "synth-sft", "curate-filtered", "synth-align")
+    ]
     filtered = told[folders["curate-filtered"].name]["instructions"]
     assert filtered["dropped"]["condition"] == filtered["written"] - filtered["kept"]
     assert "Difficulty" in (folders["curate-analysis"] / "report.html").read_text().title()

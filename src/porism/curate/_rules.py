@@ -71,6 +71,7 @@ _DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 _LEAST = 0.75
 """Weight below which a question is of no subject."""
 
+
 @functools.cache
 def _unsafe() -> list[tuple[str, re.Pattern[str]]]:
     return [(name, re.compile(pattern)) for name, pattern in _table("unsafe")]

@@ -33,7 +33,8 @@ _SHARE = {"ja": 0.02}
 """Kana between ideographs make a text Japanese even where there are few."""
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _FORMULA = re.compile(
-    r"\[asy\].*?(?:\[/asy\]|\Z)|\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[A-Za-z]+|```.*?```|`[^`]*`", re.DOTALL
+    r"\[asy\].*?(?:\[/asy\]|\Z)|\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[A-Za-z]+|```.*?```|`[^`]*`",
+    re.DOTALL,
 )
 
 

@@ -65,9 +65,9 @@ class Writer:
         engine: which runs it.
         template: its chat template.
         sampling: how tokens are chosen; each turn brings its own temperature.
-        headings: whether an instruction may begin with a Markdown heading. Where it may not, one that does is drawn again,
-            its first token with a bias against ``#`` and the rest without one. That is the distribution which the bias
-            gives to all, at the cost of one prompt instead of two.
+        headings: whether an instruction may begin with a Markdown heading. Where it may not, one that does is drawn
+            again, its first token with a bias against ``#`` and the rest without one. That is the distribution which
+            the bias gives to all, at the cost of one prompt instead of two.
         raw: said beside an error, where the engine is a server.
     """
 

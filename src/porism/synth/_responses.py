@@ -63,7 +63,9 @@ class ResponseSettings(recipe.Settings):
     agreement: Annotated[
         float, Field(description="more than this share must state an answer for it to count as right", ge=0, lt=1)
     ] = 0.5
-    scorer: Annotated[str, Field(description="a reward model or verifier that scores responses: a folder, a stage")] = ""
+    scorer: Annotated[str, Field(description="a reward model or verifier that scores responses: a folder, a stage")] = (
+        ""
+    )
     reward: Annotated[str, Field(description="code of yours that scores them instead: path/file.py:name")] = ""
     margin: Annotated[float, Field(description="rewards of a pair must be more than this apart", ge=0)] = 0.0
     pairs: Annotated[int, Field(description="at most so many pairs of one instruction", ge=1)] = 1
@@ -84,7 +86,9 @@ class ResponseSettings(recipe.Settings):
         if self.scorer and self.reward:
             raise ValueError("scorer and reward both score the responses. Set one of them.")
         if self.reward and ":" not in self.reward:
-            raise ValueError(f"reward: expected path/file.py:name, got {self.reward!r}. A reward model is set by scorer.")
+            raise ValueError(
+                f"reward: expected path/file.py:name, got {self.reward!r}. A reward model is set by scorer."
+            )
         return self
 
 
@@ -128,7 +132,7 @@ class Responder:
         return [[(one, self._complaint(one)) for one in each] for each in self._rewarded(noted)]
 
     def _asked(self, problem: Problem, before: Sequence[Message]) -> list[Message]:
-        """What was said before and the user's turn, in the template that is asked for; a system message stands first."""
+        """What was said before and the user's turn, in the template asked for; a system message stands first."""
         settings = self._settings
         if settings.res_prompt:
             turn = _prompts.filled(problem, settings.res_prompt, system=settings.res_system)
@@ -173,14 +177,16 @@ class Responder:
         scores = iter(values)
         return [
             [
-                one if one.finish == "error" else dataclasses.replace(one, meta={**one.meta, "reward": _plain(next(scores))})
+                one
+                if one.finish == "error"
+                else dataclasses.replace(one, meta={**one.meta, "reward": _plain(next(scores))})
                 for one in group
             ]
             for group in groups
         ]
 
     def _scored_after(self, attempt: Attempt) -> list[Message]:
-        """What a response is scored after. A reward model has seen bare instructions, without a template around them."""
+        """What a response is scored after; a reward model was trained on bare instructions, without a template."""
         return prompt_of(attempt) if self._settings.scorer else list(attempt.messages)
 
     def _complaint(self, attempt: Attempt) -> str:

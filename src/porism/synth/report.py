@@ -1,7 +1,7 @@
 """A joint report on synthesised data: what was kept, what dropped and why, how various it is, and what came of it.
 
-It reads the stages' records, what they dropped and the products beside them, and writes ``report.md``, which ends with the
-commands that train on them, and the same figures as ``report.json``. SFT rows that were curated are a stage too.
+It reads the stages' records, what they dropped and the products beside them, and writes ``report.md``, which ends with
+the commands that train on them, and the same figures as ``report.json``. SFT rows that were curated are a stage too.
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ def _problems(records: Sequence[Problem | Attempt | Example]) -> list[Problem]:
 def _problem_of(record: Problem | Attempt | Example) -> Problem:
     if isinstance(record, Example):
         asked = record.prompt[-1]["content"] if record.prompt else ""
-        return Problem(
-            question=asked, answer="", group=str(record.meta.get("group", "")), meta={"index": record.id}
-        )
+        return Problem(question=asked, answer="", group=str(record.meta.get("group", "")), meta={"index": record.id})
     return record if isinstance(record, Problem) else record.problem
 
 

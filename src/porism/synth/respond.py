@@ -104,8 +104,8 @@ def run(settings: Settings, out: store.Output) -> None:
 def _instructions(paths: Sequence[str]) -> list[_Asked]:
     """The instructions of the input, each once, in order.
 
-    An answer that an earlier stage took from agreement is no reference: it is left out. An SFT row's last user turn is an
-    instruction, with what stands before it.
+    An answer that an earlier stage took from agreement is no reference: it is left out. An SFT row's last user turn is
+    an instruction, with what stands before it.
 
     Raises:
         DataError: there are none.
