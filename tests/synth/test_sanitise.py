@@ -59,6 +59,7 @@ def test_what_is_no_part_of_an_instruction_is_taken_away(text: str, wanted: str)
         "Solve the following system:\n x + y = 3\n x - y = 1",
         "Explain each step when solving 3x + 2 = 11.",
         "What is the remainder when 22^21 is divided by 5.",
+        "The sum of 2x + 3 is 5. If x is a real number, what is the value of x^4",
         "I want to know the number of ways to tile a 2 by 8 board.",
     ],
 )

@@ -101,7 +101,8 @@ _ORDERS = (
 )
 _ASKS = re.compile(
     rf"\?|(?:^|[.!:;,\n]\s*|\b(?:and|then|please|to|must|should|can you)\s+)(?:{_ORDERS})\b"
-    r"|(?:^|[.!:;]\s+|\n)(?:what|how many|how much|how long|how far|how large|how old|in how many|which|at what)\b",
+    r"|(?:^|[.!:;]\s+|\n)(?:what|how many|how much|how long|how far|how large|how old|in how many|which|at what)\b"
+    r"|,\s+(?:what|how many|how much|how long|how far|how large)\b",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
