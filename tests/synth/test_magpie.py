@@ -7,7 +7,7 @@ from fake_openai import Act, Fake, Seen
 from synth_kit import files, magpie, rows, synth, writer
 
 from porism import pipeline
-from porism.engines import Sampling, local
+from porism.engines import Request, Sampling, local
 from porism.errors import DataError, ModelError, RecipeError
 from porism.models.load import load
 from porism.synth._domains import Domain
@@ -216,6 +216,20 @@ def test_drafts_depend_on_their_seeds_alone(tiny_model: Path) -> None:
     assert [draft.text for draft in together] == [made.write([turn])[0].text for turn in turns]
     assert len({draft.text for draft in together}) == 20
     assert {draft.tokens for draft in together} <= set(range(1, 13))
+
+
+def test_how_likely_an_instruction_is_stands_in_its_record(tmp_path: Path, tiny_model: Path) -> None:
+    engine = local.Local(load(str(tiny_model), "float32"))
+    template = template_of("local", str(tiny_model))
+    how, turn = Sampling(max_tokens=8), Turn([], 1.0, 5)
+    (draft,) = Writer(engine, template, how, headings=True, logprobs=True).write([turn])
+    asked = Request(ids=draft.prompt.ids, sampling=Sampling(temperature=1.0, max_tokens=8), seed=5, logprobs=True)
+    assert draft.logprob == pytest.approx(sum(engine.generate([asked])[0].samples[0].logprobs))
+    assert Writer(engine, template, how, headings=True).write([turn])[0].logprob is None
+    values = {"model": str(tiny_model), "total": 3, "domains": ["none"], "ins_max_tokens": 8, "responses": 0}
+    with pytest.raises(DataError, match="kept none"):
+        synth("magpie", tmp_path / "a", **values, logprobs=True)
+    assert all(row["meta"]["logprob"] < 0 for row in rows(tmp_path / "a", "dropped.jsonl"))
 
 
 def test_no_instruction_begins_with_a_heading_though_one_may_stand_in_it(tiny_model: Path) -> None:

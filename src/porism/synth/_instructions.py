@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,8 @@ class Draft(NamedTuple):
     tokens: int
     error: str
     prompt: PreQuery
+    logprob: float | None = None
+    """Log-probability of all that was written, before temperature and nucleus, where it was asked for."""
 
 
 def template_of(engine: str, model: str, *, tokenizer: str = "", family: str = "") -> Template:
@@ -69,12 +72,21 @@ class Writer:
             again, its first token with a bias against ``#`` and the rest without one. That is the distribution which
             the bias gives to all, at the cost of one prompt instead of two.
         raw: said beside an error, where the engine is a server.
+        logprobs: ask how likely each draft is.
     """
 
     def __init__(
-        self, engine: Engine, template: Template, sampling: Sampling, *, headings: bool, raw: bool = False
+        self,
+        engine: Engine,
+        template: Template,
+        sampling: Sampling,
+        *,
+        headings: bool,
+        raw: bool = False,
+        logprobs: bool = False,
     ) -> None:
         self._engine, self._template, self._sampling, self._raw = engine, template, sampling, raw
+        self._logprobs = logprobs
         bias = [] if headings or template.tokenizer is None else _headings(template.tokenizer)
         self._bias = tuple((token, _AGAINST) for token in bias)
         self._against = frozenset(bias)
@@ -105,8 +117,8 @@ class Writer:
     def _request(self, prompt: PreQuery, turn: Turn) -> Request:
         sampling = dataclasses.replace(self._sampling, temperature=turn.temperature, stop=prompt.stops)
         if prompt.ids:
-            return Request(ids=prompt.ids, sampling=sampling, seed=turn.seed)
-        return Request(text=prompt.text, sampling=sampling, seed=turn.seed)
+            return Request(ids=prompt.ids, sampling=sampling, seed=turn.seed, logprobs=self._logprobs)
+        return Request(text=prompt.text, sampling=sampling, seed=turn.seed, logprobs=self._logprobs)
 
     def _is_heading(self, sample: Sample) -> bool:
         """Whether it begins with a token that begins a heading."""
@@ -163,7 +175,9 @@ class Writer:
             text = "".join(part.text for part in parts)
         for stop in prompt.stops:
             text = text.partition(stop)[0]
-        return Draft(text, last.finish, sum(part.tokens for part in parts), last.error, prompt)
+        told = [logprob for part in parts for logprob in part.logprobs]
+        logprob = math.fsum(told) if told else None
+        return Draft(text, last.finish, sum(part.tokens for part in parts), last.error, prompt, logprob)
 
 
 def _headings(tokenizer: PreTrainedTokenizerBase) -> list[int]:

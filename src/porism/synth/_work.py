@@ -90,7 +90,9 @@ class Work:
             max_tokens=settings.ins_max_tokens,
         )
         raw = settings.engine == "openai"
-        self._writer = Writer(engine, template, self._sampling, headings=settings.headings, raw=raw)
+        self._writer = Writer(
+            engine, template, self._sampling, headings=settings.headings, raw=raw, logprobs=settings.logprobs
+        )
         self._rules = Rules(
             leaked=settings.leaked,
             shortest=settings.min_chars,
@@ -178,6 +180,8 @@ class Work:
             "seed": turn_of.seed,
             "tokens": draft.tokens,
         }
+        if draft.logprob is not None:
+            meta["logprob"] = round(draft.logprob, 3)
         if self._settings.turns > 1:
             meta["turn"] = turn
         if found.changes:

@@ -60,6 +60,7 @@ class Settings(ResponseSettings):
     )
     ins_max_tokens: Annotated[int, Field(description="longest instruction", ge=1)] = 512
     headings: Annotated[bool, Field(description="let instructions begin with a Markdown heading")] = False
+    logprobs: Annotated[bool, Field(description="write into meta how likely each instruction is to the model")] = False
     leaked: Annotated[
         Literal["cut", "drop"], Field(description="what becomes of an instruction that is followed by its solution")
     ] = "cut"
