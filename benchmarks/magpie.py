@@ -42,6 +42,8 @@ MODEL = "smollm2-135m"
 TARGET = 4
 DOMAIN = chosen(["algebra"])[0]
 TEMPERATURE = 1.0
+OLDER = "three shown questions, temperature 0.7"
+"""Another prompt, which the figures are compared with."""
 THREADS = len(os.sched_getaffinity(0))
 
 
@@ -236,7 +238,7 @@ def main() -> None:
     standing = RESULTS / "magpie.json"
     if standing.is_file() and not arguments.small:
         kept = store.load_json(standing)
-        result |= {name: kept[name] for name in ("instructions", "read_by_hand") if name in kept}
+        result |= {name: kept[name] for name in ("instructions", "read_by_hand", OLDER) if name in kept}
     given = sys.argv[1:]
     if arguments.distilabel:
         given[given.index("--distilabel") + 1] = "PYTHON"
