@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from porism.errors import DataError
 from porism.graders import check, grade_all, has_profiles
 from porism.graders._outputs import same_output
 from porism.graders._program import program
-from porism.problems._tests import CodeTests
+from porism.problems._tests import CodeTests, read_tests
 from porism.records import Attempt, Problem, Status
 
 SQUARE = CodeTests(tests=["assert f(2) == 4", "assert f(3) == 9"], function="f")
@@ -151,6 +152,29 @@ def test_tests_that_are_none_are_the_references_fault() -> None:
 def test_the_tier_that_is_asked_for() -> None:
     found = check(gold=SQUARE.text(), text="def f(n): return n * n", kind="code", sandbox="unsafe")
     assert (found.status, found.detail["sandbox"]) == (Status.CORRECT, "unsafe")
+
+
+def test_every_verdict_names_the_tier(tier: str) -> None:
+    for text, gold in (
+        ("I cannot.", SQUARE.text()),
+        ("def f(n): return n", "no tests"),
+        ("def f(n): return n", SQUARE.text()),
+    ):
+        found = check(gold=gold, text=text, kind="code")
+        assert found.detail["sandbox"] == tier, found
+    assert check(gold=SQUARE.text(), text="I cannot.", kind="code", sandbox="unsafe").detail == {"sandbox": "unsafe"}
+
+
+def test_what_the_tests_have_no_use_for_is_refused() -> None:
+    for key, value, tests in (
+        ("tolerance", 0.1, ["assert f(1)"]),
+        ("unordered", True, ["assert f(1)"]),
+        ("setup", "x = 1", [{"args": [1], "expected": 1}]),
+        ("helpers", "x = 1", [{"input": "", "output": ""}]),
+    ):
+        with pytest.raises(DataError, match=f"{key}: not for tests that are"):
+            read_tests({"tests": tests, "function": "f", key: value}, "row 1")
+    assert read_tests({"tests": ["assert f(1)"], "tolerance": 0, "unordered": False}, "row 1").kind == "code"
 
 
 def test_a_program_that_was_cut_off() -> None:

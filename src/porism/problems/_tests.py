@@ -33,6 +33,12 @@ class Run(recipe.Settings):
     output: str
 
 
+_OF_CODE = ("functions", "setup", "helpers", "aliases")
+_OF_VALUES = ("tolerance", "unordered")
+_NOT_FOR = {"code": _OF_VALUES, "calls": _OF_CODE, "runs": _OF_CODE}
+"""What tests of each kind have no use for."""
+
+
 class CodeTests(recipe.Settings):
     """All tests of one problem."""
 
@@ -60,6 +66,10 @@ class CodeTests(recipe.Settings):
     def _fits(self) -> Self:
         if self.kind == "calls" and not self.function:
             raise ValueError("calls need the name of the function, under 'function'")
+        fields = type(self).model_fields
+        ignored = [name for name in _NOT_FOR[self.kind] if getattr(self, name) != fields[name].default]
+        if ignored:
+            raise ValueError(f"{', '.join(ignored)}: not for tests that are {self.kind}")
         return self
 
     @property
