@@ -190,7 +190,7 @@ def test_what_the_tests_have_no_use_for_is_refused() -> None:
         ([{"input": "1", "output": 2}], "row 1: test 1: output: input should be a valid string, got 2"),
         (["assert f(1)", {"input": "1", "output": "2"}], "tests of several kinds"),
         ([3], "row 1: test 1: expected a text or an object, got int"),
-        ([], "the list of tests is empty"),
+        ([], "expected at least one, got an empty list"),
         (7, "got int"),
     ],
 )

@@ -368,3 +368,13 @@ def test_a_program_can_interrupt_itself() -> None:
         "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('yes')"
     )
     assert sandbox.run(source).out == "yes\n"
+
+
+def test_what_is_too_long_to_be_sent() -> None:
+    """Is refused, and leaves no socket open."""
+    with pytest.raises(sandbox.SandboxError, match="a value of more than 8 MB"):
+        sandbox.run("", "x" * (9 << 20))
+    with pytest.raises(RecipeError, match="output_kb: expected at most 3072, got 8000"):
+        sandbox.Limits(output_kb=8000)
+    most = sandbox.Limits(output_kb=3072)
+    assert len(sandbox.run("print('x' * 3_000_000)", limits=most).out) == 3_000_001

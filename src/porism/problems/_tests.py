@@ -145,7 +145,7 @@ def _worst_line(error: RecipeError) -> str:
 def _fault(tests: Any, place: str) -> str:
     """What is wrong with one of the tests; empty if each is one by itself."""
     if not isinstance(tests, list) or not tests:
-        return f"{place}: the list of tests is empty" if tests == [] else ""
+        return f"{place}: tests: expected at least one, got an empty list" if tests == [] else ""
     kinds = set()
     for number, test in enumerate(tests, 1):
         if isinstance(test, str):

@@ -97,6 +97,9 @@ class Box:
                 raise SandboxError("the sandbox has ended") from None
         try:
             return Started(ours, wanted)
+        except SandboxError:
+            ours.close()
+            raise
         except Gone:
             ours.close()
             raise SandboxError("the sandbox has ended") from None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from porism.errors import RecipeError
 from porism.sandbox._box import AnyBox, shared
 from porism.sandbox._started import SandboxError, Started, readable
 from porism.sandbox._tiers import AUTO, described
@@ -25,6 +26,8 @@ _GRACE = 10.0
 _CLOSED = 2.0
 """Seconds after which a program that gives no more answers, and has not ended, is taken to have closed its channel."""
 _MEGABYTE = 1 << 20
+_MOST_OUTPUT = 3 * 1024
+"""Kilobytes of output that a report has room for."""
 _NOTHING: dict[str, Any] = {
     "setup": "",
     "helpers": "",
@@ -49,9 +52,13 @@ class Limits:
     folder_mb: int = 64
     """What its folder may hold; also the largest file."""
     output_kb: int = 1024
-    """Standard output, and standard error."""
+    """Standard output, and standard error; 3,072 at most."""
     files: int = 64
     """Open files of each process; what the kernel keeps for pipes and pairs of sockets is bounded by it."""
+
+    def __post_init__(self) -> None:
+        if self.output_kb > _MOST_OUTPUT:
+            raise RecipeError(f"output_kb: expected at most {_MOST_OUTPUT}, got {self.output_kb}.")
 
     def plain(self) -> dict[str, Any]:
         """In seconds and bytes, as the inside reads them."""
