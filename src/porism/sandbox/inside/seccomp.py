@@ -26,6 +26,9 @@ _NEWEST = 456
 _CLONE3 = 435
 _NEW_NAMESPACES = 0x7E020000
 _TERMINAL_INPUT = 0x5412
+_PIDFD_OPEN = 434
+_WATCHER = 1
+"""The number of the process that watches; gVisor lets signals end it."""
 _NAMELESS_AND_SHARED = 0x21
 """Flags of memory that processes share without a file: what one keeps and does not touch is counted nowhere."""
 
@@ -81,12 +84,18 @@ class _Machine(NamedTuple):
     ioctl: int
     mmap: int
     prlimit: int
+    signals: tuple[int, ...]
+    """Its calls that send one to the process of a number."""
     refused: tuple[int, ...]
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, clone=56, ioctl=16, mmap=9, prlimit=302, refused=_X86),
-    "aarch64": _Machine(0xC00000B7, clone=220, ioctl=29, mmap=222, prlimit=261, refused=_ARM),
+    "x86_64": _Machine(
+        0xC000003E, clone=56, ioctl=16, mmap=9, prlimit=302, signals=(62, 129, 200, 234, 297), refused=_X86
+    ),
+    "aarch64": _Machine(
+        0xC00000B7, clone=220, ioctl=29, mmap=222, prlimit=261, signals=(129, 130, 131, 138, 240), refused=_ARM
+    ),
 }
 
 KNOWN_MACHINES = tuple(_MACHINES)
@@ -119,6 +128,7 @@ def program(machine: str) -> bytes:
         (known.ioctl, _SECOND_ARGUMENT, [(_EQUAL, 0, 1, _TERMINAL_INPUT)]),
         (known.mmap, _FOURTH_ARGUMENT, [(_AND, 0, 0, _NAMELESS_AND_SHARED), (_EQUAL, 0, 1, _NAMELESS_AND_SHARED)]),
         (known.prlimit, _FIRST_ARGUMENT, [(_EQUAL, 1, 0, 0)]),  # a process may lower its own limits
+        *((number, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _WATCHER)]) for number in (*known.signals, _PIDFD_OPEN)),
     ):
         body = [(_LOAD, 0, 0, place), *tests, refuse, (_RETURN, 0, 0, _ALLOW)]
         lines += [(_EQUAL, 0, len(body), number), *body]
