@@ -66,10 +66,10 @@ print(not os.listdir("/proc") and os.getpid() < 10 and "HOME" not in os.environ 
 """
 _WATCHER = """
 import resource, signal
-os.kill(os.getppid(), signal.SIGINT)
 watcher = os.getppid()
 print(
-    refused(lambda: resource.prlimit(watcher, resource.RLIMIT_NOFILE))
+    refused(lambda: os.kill(watcher, signal.SIGINT))
+    and refused(lambda: resource.prlimit(watcher, resource.RLIMIT_NOFILE))
     and refused(lambda: os.sched_setscheduler(watcher, os.SCHED_IDLE, os.sched_param(0)))
 )
 """
