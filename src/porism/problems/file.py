@@ -114,9 +114,12 @@ def _code(row: Row, columns: Columns) -> Fields:
     """
     if row.value.get(columns.answer) is None:
         raise ValueError(f"no tests: expected them under {columns.answer!r}.")
-    tests = _tests.read_tests(row.value[columns.answer], "tests").text()
+    tests = _tests.read_tests(row.value[columns.answer], "tests")
+    broken = _tests.broken(tests)
+    if broken:
+        raise ValueError(f"tests: {broken} is no Python.")
     solution, group = (str(row.value.get(key) or "") for key in (columns.solution, columns.group))
-    return Fields(_layouts.text_of(row.value, columns.question), tests, solution, group)
+    return Fields(_layouts.text_of(row.value, columns.question), tests.text(), solution, group)
 
 
 def files(split: str = "", *, path: PathSetting) -> list[Path]:
