@@ -131,8 +131,9 @@ def test_numbers_keep_records_apart_unless_they_do_not_count() -> None:
 )
 def test_near_duplicates_in_chinese_and_japanese(one: str, other: str, stranger: str) -> None:
     records = [problem(question=text, answer="1") for text in (one, other, stranger)]
-    for grams in ("characters", "words"):
-        reasons = [bool(r) for _, r in dedup.curate(records, method="near", by="question", grams=grams, threshold=0.6)]
+    for grams, threshold in (("characters", None), ("words", 0.6)):
+        chosen = {"method": "near", "by": "question", "grams": grams, "threshold": threshold}
+        reasons = [bool(reason) for _, reason in dedup.curate(records, **chosen)]
         assert sum(reasons[:2]) == 1, grams
         assert not reasons[2]
 

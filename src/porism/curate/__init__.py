@@ -33,6 +33,7 @@ from pydantic import Field
 from porism import console, recipe, store
 from porism.curate._source import Source
 from porism.errors import DataError, RecipeError
+from porism.files import Malformed, each
 from porism.find import find
 from porism.records import Record
 
@@ -206,4 +207,5 @@ def _reasons(out: store.Output) -> Counter[str]:
     """How often each reason was given, up to its colon."""
     if not out.dropped.is_file():
         return Counter()
-    return Counter(f"dropped: {row['reason'].partition(':')[0]}" for _, row in store.rows(out.dropped))
+    rows = (row for _, row in each(out.dropped) if not isinstance(row, Malformed))
+    return Counter(f"dropped: {row['reason'].partition(':')[0]}" for row in rows)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from porism.curate import Made
 from porism.curate._clusters import UnionFind
-from porism.curate._shares import draw
+from porism.curate._draw import draw
 from porism.curate._similar import Encoder, EncoderModel, Method, Numbers, Threshold, find
 from porism.curate._tags import tagged
 from porism.curate._text import By

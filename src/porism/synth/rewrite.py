@@ -32,6 +32,7 @@ from porism import recipe, store, strategies
 from porism.engines import LOADS, Engine, Sampling
 from porism.engines._stage import Staged, kept
 from porism.errors import DataError
+from porism.files import Malformed
 from porism.graders import asks_engine
 from porism.graders import check as judge
 from porism.models.load import fingerprint
@@ -123,25 +124,53 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         DataError: no problems, none was kept, or the engine failed too often.
     """
-    everything = [cast("Problem", record) for path in settings.input for record in store.read(path, Problem)]
-    if not everything:
-        raise DataError(f"{', '.join(settings.input)}: no problems in the input.")
-    problems = fused(everything, settings.total, settings.quotas, settings.mix_temperature, settings.seed) if (
-        settings.total or settings.quotas or settings.mix_temperature != 1
-    ) else everything  # fmt: skip
+    everything, malformed = _input(settings)
+    is_mixed = settings.total or settings.quotas or settings.mix_temperature != 1
+    problems = (
+        fused(everything, settings.total, settings.quotas, settings.mix_temperature, settings.seed)
+        if is_mixed
+        else everything
+    )
     jobs = [_Job(problem, way) for problem in problems for way in settings.ways]
     known = out.manifest.key.inputs.get("model", "") if out.manifest else ""
     with Staged(settings.engine, settings.model, settings, out) as staged:
         engine = kept(staged, settings, known, wanted=settings.cache) if _asks(settings) else staged
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
-            for at, draft in zip(places, _Work(settings, engine).made([jobs[at] for at in places]), strict=True):
+            wanted = [at for at in places if at < len(jobs)]
+            for at, draft in zip(wanted, _Work(settings, engine).made([jobs[at] for at in wanted]), strict=True):
                 yield store.Placed(at, draft.problem, draft.reason)
+            for at in places[len(wanted) :]:
+                complaint, line = malformed[at - len(jobs)]
+                yield store.Placed(at, {"line": line}, f"malformed: {complaint}")
 
         size = settings.at_once * len(settings.ways)
-        units = [range(at, min(at + size, len(jobs))) for at in range(0, len(jobs), size)]
+        total = len(jobs) + len(malformed)
+        units = [range(at, min(at + size, total)) for at in range(0, total, size)]
         out.process(units, work, title=f"synth rewrite: {len(jobs)} problems", unit="problems")
     _finish(settings, out)
+
+
+def _input(settings: Settings) -> tuple[list[Problem], list[Malformed]]:
+    """The problems, and the lines that are none.
+
+    Raises:
+        DataError: there is no problem.
+    """
+    problems, malformed = list[Problem](), list[Malformed]()
+    for path in settings.input:
+        for found in store.read_each(path):
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif isinstance(found, Malformed):
+                malformed.append(found)
+            else:
+                kind = type(found).__name__.lower()
+                malformed.append(Malformed(f"{path}: expected problem records, got {kind}", found.id))
+    if not problems:
+        first = malformed[0].complaint if malformed else ""
+        raise DataError(f"{', '.join(settings.input)}: no problems in the input. {first}".rstrip())
+    return problems, malformed
 
 
 class _Work:
