@@ -221,7 +221,9 @@ def test_strange_records_stop_no_step(tmp_path: Path, tiny_model: Path) -> None:
 
 def test_a_file_of_nothing_but_malformed_rows_is_an_error_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text("question,answer\n1,2\n")
-    with pytest.raises(DataError, match=r"no records in the input.*line 1: not valid JSON"):
+    with pytest.raises(
+        DataError, match=r"no records in the input.*line 1: not valid JSON.*is read by .porism problems file. first"
+    ):
         run("dedup", tmp_path / "out", str(tmp_path / "r.jsonl"))
 
 

@@ -73,3 +73,10 @@ def test_what_is_left_out_is_told() -> None:
 def test_weights_that_weigh_nothing(weight: float) -> None:
     with pytest.raises(RecipeError, match="weights: expected a number from 0 to 1,000,000 for '1'"):
         levels(count=3, weights={"1": weight})
+
+
+def test_a_tag_that_no_record_has_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sum(levels(count=5, by=["difficulty", "subjct"]).values()) == 5
+    told = capsys.readouterr().err
+    assert "no record has the tag 'subjct': it makes no groups" in told
+    assert "'difficulty'" not in told

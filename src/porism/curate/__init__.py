@@ -107,8 +107,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         return
     source = Source(settings.input)
     if not len(source):
-        first = next((reason for _, reason in source.malformed()), "")
-        raise DataError(f"{', '.join(settings.input)}: no records in the input. {first}".rstrip())
+        raise DataError(_nothing(settings, source))
     if source.unread:
         console.notice(f"  {source.unread:,} lines are no records; they are in {out.dropped}")
     if step.__name__ == "make":
@@ -119,6 +118,13 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     out.counts.update(_reasons(out))
     if not out.counts["records"]:
         raise DataError(f"curate {part} dropped all {len(source)} records. See {out.dropped} for the reasons.")
+
+
+def _nothing(settings: Settings, source: Source) -> str:
+    """What is said of an input without records."""
+    first = next((reason for _, reason in source.malformed()), "")
+    text = f"{', '.join(settings.input)}: no records in the input."
+    return f"{text} {first} A data set of another layout is read by 'porism problems file' first." if first else text
 
 
 def _step(part: str) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from porism import __version__, store
 from porism.curate._tags import Tags, found
 from porism.curate._text import question_of, readable, response_of
 from porism.files import Malformed, each
+from porism.placed import DROPPED, RECORDS
 from porism.records import Record
 
 __all__ = ["page"]
@@ -99,10 +100,11 @@ def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
     manifest = _manifest(records, out)
     counts, lengths, kept = _distributions(records, tags)
     dropped, told, clusters, hits = _dropped(out.dropped, examples)
+    prefix = "" if out.alone else f"{records.stem}."
     parts = [
-        (name.removesuffix(".jsonl"), manifest["counts"].get(name.removesuffix(".jsonl"), 0))
-        for name in manifest["outputs"]
-        if name.endswith(".jsonl") and name not in (out.records.name, out.dropped.name)
+        (name, count)
+        for name, count in manifest["counts"].items()
+        if f"{prefix}{name}.jsonl" in manifest["outputs"] and name not in (RECORDS, DROPPED)
     ]
     distributions = {name: _bars(counter) for name, counter in counts.items() if counter}
     if lengths:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from porism import embeddings
+from porism import console, embeddings
 from porism.curate import _minhash, _text
 from porism.curate._draw import draw
 from porism.curate._similar import Encoder, EncoderModel
@@ -74,6 +74,7 @@ def curate(
         order.append(draw(seed, record.id))
         if diversity != "none":
             texts.append(_text.question_of(record)[: _text.LONGEST])
+    _tell_of_unseen(groups, by)
     names = sorted(groups)
     sizes = [len(groups[name]) for name in names]
     favoured = [
@@ -112,6 +113,13 @@ def hashes(
 ) -> dict[str, str]:
     """The fingerprint of the encoder, where one is used."""
     return {"encoder": fingerprint(encoder, encoder_model)} if diversity == "semantic" else {}
+
+
+def _tell_of_unseen(groups: Iterable[tuple[str, ...]], by: Sequence[str]) -> None:
+    """Say which tags no record has: they may be mistyped, or not written yet."""
+    for at, name in enumerate(by):
+        if all(values[at] == str(None) for values in groups):
+            console.notice(f"  no record has the tag {name!r}: it makes no groups. 'porism curate tag' writes tags.")
 
 
 def _group(record: Record, by: Sequence[str]) -> tuple[str, ...]:

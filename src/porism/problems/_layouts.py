@@ -9,7 +9,7 @@ layout                 keys
 ``alpaca``             ``instruction``, ``input``, ``output``, perhaps ``history``
 ``input_output``       ``input``, ``output``, perhaps ``loss_mask``
 ``prompt_completion``  ``prompt``, ``completion``: texts or messages; with ``label`` (KTO) only what is true is taken
-``preference``         ``prompt``, ``chosen``, ``rejected``; the prompt may stand in both others, or as in alpaca, ShareGPT
+``preference``         ``prompt``, ``chosen``, ``rejected``; the prompt may stand in both, or as in alpaca or ShareGPT
 ``stepwise``           ``prompt``, ``completions``, ``labels``: a worked solution in steps; only if all are right
 ``problem``            ``problem``, ``solution``, perhaps ``answer``, as MATH has them
 ``query_response``     ``query`` and ``response``; or ``instruction``, ``prompt``, and ``response``, ``answer``
