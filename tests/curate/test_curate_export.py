@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from curation_kit import run, write
 
 from conftest import attempt, lines, problem
 from porism import pipeline, store
@@ -15,18 +16,9 @@ from porism.records import Example, Message, Pair, Problem, Record, Status
 SYSTEM = Message(role="system", content="Be brief.")
 
 
-def stored(folder: Path, *records: Record) -> Path:
-    out = store.Output(folder)
-    out.begin(store.Key("problems test"), store.State("fresh", ""))
-    out.write(store.Placed(at, record) for at, record in enumerate(records))
-    out.finish()
-    return folder
-
-
 def export(tmp_path: Path, *records: Record, **settings: Any) -> tuple[Path, store.Manifest]:
-    place = stored(tmp_path / "in", *records)
-    target = tmp_path / "out"
-    return target, pipeline.execute(pipeline.prepare("curate", "export", {"input": [str(place)], **settings}), target)
+    tmp_path.mkdir(parents=True, exist_ok=True)
+    return tmp_path / "out", run("export", tmp_path / "out", write(tmp_path / "in.jsonl", records), **settings)
 
 
 def talk(*turns: str) -> Example:
@@ -218,7 +210,7 @@ def test_what_stops_it(tmp_path: Path) -> None:
 def test_it_is_done_once(tmp_path: Path) -> None:
     out, _ = export(tmp_path, *map(problem, range(5)), format="trl")
     before = (out / "data.jsonl").stat().st_mtime_ns
-    stage = pipeline.prepare("curate", "export", {"input": [str(tmp_path / "in")], "format": "trl"})
+    stage = pipeline.prepare("curate", "export", {"input": [str(tmp_path / "in.jsonl")], "format": "trl"})
     pipeline.execute(stage, out)
     assert (out / "data.jsonl").stat().st_mtime_ns == before
     (out / "data.jsonl").write_text("changed")

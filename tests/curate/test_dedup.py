@@ -3,31 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from curation_kit import kept, run, write
+from curation_kit import WORDS, kept, run, write
 
 from conftest import attempt, problem
 from porism import embeddings
 from porism.curate import _cells, _clusters, _minhash, _text, dedup
 from porism.errors import RecipeError
 from porism.records import Record
-
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "cloud",
-    "paper",
-    "garden",
-    "winter",
-    "bread",
-    "copper",
-    "violin",
-    "market",
-    "harbour",
-    "candle",
-    "forest",
-    "engine",
-]
 
 
 def texts(count: int, seed: int = 0) -> list[str]:

@@ -3,30 +3,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from curation_kit import kept, run, write
+from curation_kit import WORDS, kept, run, write
 
 from conftest import problem
 from porism.curate import split
 from porism.errors import RecipeError
 from porism.records import Record
-
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "cloud",
-    "paper",
-    "garden",
-    "winter",
-    "bread",
-    "copper",
-    "violin",
-    "market",
-    "harbour",
-    "candle",
-    "forest",
-    "engine",
-]
 
 
 def records() -> list[Record]:

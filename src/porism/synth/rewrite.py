@@ -22,7 +22,6 @@ Several sets are mixed first, by quota or by size at a temperature (``total``, `
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple, Self, cast
 
@@ -39,6 +38,7 @@ from porism.models.load import fingerprint
 from porism.prompts import messages
 from porism.records import Attempt, Problem, content_id
 from porism.synth import _ways
+from porism.synth._drops import count_drops
 from porism.synth._fusion import fused
 from porism.synth._responses import majority
 from porism.synth._ways import KEEPS_ANSWER, WRITES, Draft, Way
@@ -148,7 +148,7 @@ def run(settings: Settings, out: store.Output) -> None:
         total = len(jobs) + len(malformed)
         units = [range(at, min(at + size, total)) for at in range(0, total, size)]
         out.process(units, work, title=f"synth rewrite: {len(jobs)} problems", unit="problems")
-    _finish(settings, out)
+    count_drops(out, "synth rewrite", settings.max_failed)
 
 
 def _input(settings: Settings) -> tuple[list[Problem], list[Malformed]]:
@@ -271,23 +271,3 @@ def _agreed(draft: Draft, attempts: Sequence[Attempt], share: float, *, is_known
 def _says(attempt: Attempt, answer: str) -> bool:
     problem = attempt.problem
     return judge(gold=answer, text=attempt.text, kind=problem.kind, question=problem.question).correct
-
-
-def _finish(settings: Settings, out: store.Output) -> None:
-    """Count what was dropped and why.
-
-    Raises:
-        DataError: the engine failed on too large a share, or nothing was kept. What was made stays.
-    """
-    dropped = [str(row["reason"]) for _, row in store.rows(out.dropped)] if out.dropped.is_file() else []
-    reasons = Counter(reason.partition(":")[0] for reason in dropped)
-    out.counts.update({f"dropped: {reason}": count for reason, count in reasons.items()})
-    total = out.counts["records"] + len(dropped)
-    if reasons["engine"] > settings.max_failed * total:
-        raise DataError(
-            f"synth rewrite: the engine failed on {reasons['engine']} of {total}, more than max_failed="
-            f"{settings.max_failed} allows. What came is in {out.target}; delete it to ask again."
-        )
-    if not out.counts["records"]:
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        raise DataError(f"synth rewrite kept none of {total} ({told}). See {out.dropped} for the reasons.")
