@@ -181,7 +181,7 @@ def test_numbers_of_the_samples_and_of_svamp() -> None:
     assert made >= 30
     row = {"Body": "Ida had 7 pears and 4 figs. She ate 9 of them", "Question": "How many are left?",
            "Equation": "( ( 7.0 + 4.0 ) - 9.0 )", "Answer": 2.0, "Type": "Subtraction"}  # fmt: skip
-    consistent(changed(svamp._problem(row), "numbers"))
+    consistent(changed(svamp._problem(row, "test"), "numbers"))
 
 
 # --- words -------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_options_in_another_order(data: Path) -> None:
     assert done > 200
     assert left < 54
     for option in ("None of the above", "Both A and B"):
-        bad = aqua._problem({"question": "?", "options": ["1", option], "rationale": "r", "correct": "A"})
+        bad = aqua._problem({"question": "?", "options": ["1", option], "rationale": "r", "correct": "A"}, "test")
         with pytest.raises(Unchanged, match="options that speak of others"):
             changed(bad, "options")
 
