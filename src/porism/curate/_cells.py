@@ -161,7 +161,8 @@ def _thinned(found: npt.NDArray[np.bool_], cosines: Floats) -> npt.NDArray[np.bo
         line = np.flatnonzero(found.any(axis=axis))
         at = inside.argmax(axis=axis)[line]
         kept[(at, line) if axis == 0 else (line, at)] = True
-    rows, columns = found.any(axis=1), found.any(axis=0)  # those that no row or column before has reached
+    rows: npt.NDArray[np.bool_] = np.asarray(found.any(axis=1))  # those that no row or column before has reached
+    columns: npt.NDArray[np.bool_] = np.asarray(found.any(axis=0))
     while rows.any():
         reached = [int(rows.argmax())]
         rows[reached] = False
