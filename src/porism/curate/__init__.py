@@ -115,9 +115,11 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     else:
         decide = (lambda records: bound(records, out.beside, out.add)) if step.__name__ == "write" else bound
         _decide(part, decide, source, out)
-    out.counts.update(_reasons(out))
+    reasons = _reasons(out)
+    out.counts.update(reasons)
     if not out.counts["records"]:
-        raise DataError(f"curate {part} dropped all {len(source)} records. See {out.dropped} for the reasons.")
+        told = ", ".join(f"{count} {name.removeprefix('dropped: ')}" for name, count in reasons.most_common(3))
+        raise DataError(f"curate {part} dropped all {len(source)} records ({told}). See {out.dropped} for the reasons.")
 
 
 def _nothing(settings: Settings, source: Source) -> str:
