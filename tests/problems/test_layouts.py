@@ -66,6 +66,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
         "preference",
         {"conversations": SHARE[:1], "chosen": SHARE[1], "rejected": {"from": "gpt", "value": "7"}},
     ),
+    "a question with pairs": ("preference", {"system": "", "question": ASKED, "chosen": STEPS, "rejected": "7"}),
     "prompt and response": ("query_response", {"prompt": ASKED, "response": STEPS}),
     "prompt and answer": ("query_response", {"prompt": TURNS[:1], "answer": 12, "id": "x"}),
     "a chain in think tags": (

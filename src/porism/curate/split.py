@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from porism import console
 from porism.curate import Made
 from porism.curate._clusters import UnionFind
 from porism.curate._draw import draw
@@ -73,6 +74,8 @@ def make(
             value = tagged(record, together)
             if value not in (None, ""):
                 sets.join([(at, first.setdefault(str(value), at))])
+        if not first:
+            console.notice(f"  no record has the tag {together!r}: it keeps nothing together.")
     heads = sets.heads().tolist()
     part_of = _deal(heads, found.ids, sizes, seed)
     main = next(iter(sizes))

@@ -312,6 +312,8 @@ def _preference(row: Mapping[str, Any]) -> Fields:
         question, meta = _prompt(row["prompt"])
     elif row.get("instruction") is not None:
         question, meta = _instruction(row), _with_system(row)
+    elif row.get("question") is not None:
+        question, meta = text_of(row, "question"), _with_system(row)
     elif row.get("conversations") is not None:
         question, meta = _prompt(row["conversations"], "conversations")
         meta = {**_with_system(row), **meta}
