@@ -14,16 +14,18 @@ from typing import Any
 from _corpus import contaminated
 from porism import store
 
-__all__ = ["contamination", "streaming", "tagger"]
+__all__ = ["AS_IN_MATH", "SUBJECTS", "contamination", "streaming", "tagger"]
 
 SHOWN = 8
 SUBJECTS = {"counting & probability": "counting and probability"}
+"""MATH's names that differ from those of the rules."""
 AS_IN_MATH = {
     "arithmetic": "prealgebra",
     "statistics": "prealgebra",
     "linear algebra": "precalculus",
     "calculus": "precalculus",
 }
+"""Subjects that MATH does not have, as it files them."""
 RUN = """
 import json, sys
 from porism import pipeline

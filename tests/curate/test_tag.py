@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from curation_kit import kept, run, write
 
+from _leaks import AS_IN_MATH, SUBJECTS
 from conftest import attempt, problem
 from porism import store
 from porism.curate import _judge, _rules, tag
@@ -184,17 +185,6 @@ def test_a_random_model_loses_no_tag(tiny_model: Path, tmp_path: Path) -> None:
         assert record.meta["judge"]["difficulty"] in SCALES[0]
 
 
-MATH = {"counting & probability": "counting and probability"}
-"""MATH's names that differ from ours."""
-OURS = {
-    "arithmetic": "prealgebra",
-    "statistics": "prealgebra",
-    "linear algebra": "precalculus",
-    "calculus": "precalculus",
-}
-"""Subjects that MATH does not have, as it files them."""
-
-
 def test_accuracy_on_the_labels_of_math(data: Path) -> None:
     """Rules were written with the even rows in view; the odd ones were not looked at."""
     rows = [row for _, row in store.rows(data / "math500_test.jsonl")][1::2]
@@ -203,7 +193,7 @@ def test_accuracy_on_the_labels_of_math(data: Path) -> None:
     for row in rows:
         label = row["subject"].casefold()
         found = _rules.subject(row["problem"])
-        right += OURS.get(found, found) == MATH.get(label, label)
+        right += AS_IN_MATH.get(found, found) == SUBJECTS.get(label, label)
         level = _rules.difficulty(row["problem"], row["solution"])
         exact, near = exact + (level == row["level"]), near + (abs(level - row["level"]) <= 1)
         ours.append(level)
