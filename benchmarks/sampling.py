@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -144,6 +145,7 @@ def vllm_side(python: str, dtype: str) -> Iterator[tuple[Side, float]]:
         stderr=subprocess.DEVNULL,
         env=environment,
         text=True,
+        start_new_session=True,
     )
 
     def ask(question: dict[str, Any] | None) -> dict[str, Any]:
@@ -169,7 +171,7 @@ def vllm_side(python: str, dtype: str) -> Iterator[tuple[Side, float]]:
         started = ask(None)["started_in"]
         yield run, started
     finally:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)  # its workers too
         child.wait()
 
 

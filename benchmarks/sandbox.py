@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from _kit import finish
 from porism import sandbox
 from porism.graders import grade_all
-from porism.problems import mbpp
+from porism.problems import Unreadable, mbpp
 from porism.problems._python import tree
 from porism.records import Attempt, Problem
 from porism.sandbox._tiers import bwrap
@@ -54,6 +54,8 @@ def cases(folder: Path, most: int | None) -> list[Case]:
     found = []
     rows = {row["task_id"]: row for row in map(json.loads, (DATA / "mbpp.jsonl").read_text().splitlines())}
     for number, problem in enumerate(mbpp.load("all", path=str(DATA))):
+        if isinstance(problem, Unreadable):
+            raise SystemExit(f"{problem.place}: {problem.reason}")
         source = problem.solution.removeprefix("```python\n").removesuffix("\n```")
         if number % 4 == 3:
             source = without_returns(source)

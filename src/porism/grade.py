@@ -19,6 +19,9 @@ from porism.records import Attempt
 
 __all__ = ["Settings", "inputs", "run", "settings"]
 
+_PROGRAMS = 32
+"""Attempts in one unit of work where programs are run: what a stage that was killed has to run again."""
+
 
 class Settings(GradingSettings):
     """Settings of ``porism grade``."""
@@ -28,7 +31,7 @@ class Settings(GradingSettings):
 
     input: Annotated[list[str], Field(description="attempts: files or stage folders")]
     kind: Annotated[str, Field(description="a grader for all of them, instead of the one that each problem names")] = ""
-    at_once: Annotated[int, Field(description="attempts in one unit of work", ge=1)] = 1024
+    at_once: Annotated[int, Field(description="attempts in one unit of work; 32 programs at most", ge=1)] = 1024
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
@@ -73,10 +76,9 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
             for at, attempt, verdict in zip(places, chosen, grading.verdicts(chosen, asks=asks), strict=True):
                 yield store.Placed(at, dataclasses.replace(attempt, verdict=verdict))
 
-        plan = [
-            range(start, min(start + settings.at_once, len(attempts)))
-            for start in range(0, len(attempts), settings.at_once)
-        ]
+        slow = any(one.problem.kind == "code" for one in attempts)
+        size = min(settings.at_once, _PROGRAMS) if slow else settings.at_once
+        plan = [range(start, min(start + size, len(attempts))) for start in range(0, len(attempts), size)]
         out.process(plan, work, title=f"grading {len(attempts)} attempts", unit="attempts")
     target = out.beside("changes.json")
     changes = _changes(attempts, out)

@@ -7,6 +7,11 @@ from pathlib import Path
 from porism import pipeline, store
 from porism.records import Record, to_row
 
+WORDS = (
+    "river stone lamp cloud paper garden winter bread copper violin market harbour candle forest engine".split()  # noqa: SIM905
+)
+"""Texts made of these have little in common but by design."""
+
 
 def write(path: Path, records: Iterable[Record]) -> str:
     path.write_text("".join(json.dumps(to_row(record)) + "\n" for record in records))

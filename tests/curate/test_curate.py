@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -6,16 +7,18 @@ from curation_kit import kept, run, write
 
 from conftest import attempt, problem
 from porism import pipeline, placed, store
-from porism.curate import correct
+from porism.curate import correct, decontaminate
 from porism.errors import DataError, RecipeError
-from porism.records import Status
+from porism.records import Record, Status, Verdict
 
 
 def test_correct_keeps_what_was_judged_correct() -> None:
     records = [attempt(0), attempt(1, Status.WRONG), attempt(2, Status.TRUNCATED)]
     reasons = [reason for _, reason in correct.curate(records)]
     assert reasons == ["", "wrong: read '2'", "truncated: read '3'"]
-    with pytest.raises(DataError, match="not a graded attempt"):
+    mixed = [reason for _, reason in correct.curate([problem(), attempt(0), attempt(1, verdict=None)])]
+    assert mixed == ["not graded: it is no attempt with a verdict", "", "not graded: it is no attempt with a verdict"]
+    with pytest.raises(DataError, match="no graded attempt in the input"):
         list(correct.curate([problem()]))
 
 
@@ -56,7 +59,7 @@ def test_an_interrupted_step_remembers_what_it_had_seen(
 def test_nothing_in_and_nothing_left_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no records in the input"):
         run("dedup", tmp_path / "a", write(tmp_path / "empty.jsonl", []))
-    with pytest.raises(DataError, match="dropped all 1 records"):
+    with pytest.raises(DataError, match=r"dropped all 1 records \(1 wrong\)"):
         run("correct", tmp_path / "b", write(tmp_path / "w.jsonl", [attempt(0, Status.WRONG)]))
 
 
@@ -137,13 +140,124 @@ def test_malformed_and_hostile_rows_stop_nothing_and_are_kept(tmp_path: Path) ->
         assert "r.jsonl, line 2: not valid JSON" in complaints[0]["reason"]
 
 
+STRANGE = [
+    "half \ud800 of a pair",
+    "NUL \0 and \x1b[31m",
+    "<script>alert(1)</script>",
+    "\u202e" * 20,
+    "x" * 200_000,
+    "\\" * 99,
+]
+"""Texts that a record may hold, though nobody should write them."""
+
+
+def strange() -> list[Record]:
+    """Records that are such in every field that may be anything."""
+    deep: object = "end"
+    for _ in range(80):
+        deep = [deep]
+    metas = [
+        {"reward": 10**400},
+        {"reward": float("nan")},
+        {"reward": float("inf")},
+        {"reward": True},
+        {"reward": deep},
+    ]
+    made: list[Record] = []
+    for at, text in enumerate(STRANGE):
+        made.append(
+            problem(question=text, answer=text[:50], solution=text, source=text[:300], group=text[:300], kind="math")
+        )
+        for right in (True, False):
+            verdict = Verdict(
+                status=Status.CORRECT if right else Status.WRONG, answer=f"{right} {text[:50]}", grader="number"
+            )
+            meta = metas[at % len(metas)]
+            made.append(attempt(at, text=f"{text} {right}", verdict=verdict, sample=int(right), meta=meta))
+    return made
+
+
+FORMATS = ("trl", "sharegpt", "alpaca", "llamafactory", "parquet", "datasets")
+
+
+def test_strange_records_stop_no_step(tmp_path: Path, tiny_model: Path) -> None:
+    given = write(tmp_path / "r.jsonl", strange())
+    encoder = tmp_path / "encoder.py"
+    encoder.write_text(
+        "import numpy as np\n"
+        "def load(model='', *, threads=0):\n    return E()\n"
+        "class E:\n    def encode(self, texts):\n"
+        "        return np.array([[len(text.encode()), 1.0] for text in texts])\n"
+    )
+    semantic = {"encoder": f"{encoder}:load"}
+    for number, (step, settings) in enumerate(
+        [
+            ("correct", {}),
+            ("tag", {"tags": ["language", "subject", "difficulty", "safety", "words", "tokens", "pass_rate"],
+                     "tokenizer": str(tiny_model)}),
+            ("tag", {"tags": [], "judge": ["quality"], "judge_engine": "scripted",
+                     "judge_options": {"default": '{"explanation": "", "quality": "good"}'}}),
+            ("dedup", {"method": "near", "grams": "words"}),
+            ("dedup", {"method": "semantic", "threshold": 0.1, **semantic}),
+            ("filter", {"where": "reward < 5 or reward * reward > 1 or not contains(question, 'a') or source in text"}),
+            ("pair", {}),
+            ("pair", {"pairs": 0, "balance": True}),
+            ("mix", {"count": 5}),
+            ("sample", {"count": 5, "by": ["question", "reward"]}),
+            ("sample", {"count": 5, "diversity": "semantic", **semantic}),
+            ("split", {"together": "reward"}),
+            ("decontaminate", {"against": [write(tmp_path / "t.jsonl", strange()[:4])], "action": "mark"}),
+            *[("export", {"format": name}) for name in FORMATS],
+        ]
+    ):  # fmt: skip
+        assert run(step, tmp_path / str(number), given, **settings).status == "complete", step
+    places = [str(tmp_path / str(at)) for at in range(number + 1)]
+    run("report", tmp_path / "page", given, *places, tags=["source", "reward"])
+    page = (tmp_path / "page" / "report.html").read_bytes().decode("utf-8")
+    assert "<script>" not in page
+    assert not {"\0", "\x1b", "\u202e"} & set(page)
+    assert len(page) < 1_000_000
+
+
 def test_a_file_of_nothing_but_malformed_rows_is_an_error_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text("question,answer\n1,2\n")
-    with pytest.raises(DataError, match=r"no records in the input.*line 1: not valid JSON"):
+    with pytest.raises(
+        DataError, match=r"no records in the input.*line 1: not valid JSON.*is read by .porism problems file. first"
+    ):
         run("dedup", tmp_path / "out", str(tmp_path / "r.jsonl"))
 
 
-def test_memory_stays_flat_in_streaming_steps(tmp_path: Path) -> None:
+def peak(folder: Path, step: str, count: int, **settings: object) -> int:
+    """Bytes that a step holds at most, beside what is held before."""
+    rows = write(folder / f"{step}{count}.jsonl", (problem(n) for n in range(count)))
+    tracemalloc.start()
+    run(step, folder / f"{step}-{count}", rows, **settings)
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("step", "settings"),
+    [
+        ("filter", {"where": "length(question) > 0"}),
+        ("tag", {"tags": ["words", "safety"]}),
+        ("decontaminate", {"action": "drop"}),
+    ],
+)
+def test_memory_stays_flat_in_streaming_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, settings: dict[str, object]
+) -> None:
+    """Twice the records take no more memory: 100 bytes for each would be 40 kB more."""
+    monkeypatch.setattr(decontaminate, "_AT_ONCE", 100)
+    if step == "decontaminate":
+        settings = {**settings, "against": [write(tmp_path / "t.jsonl", [problem(question="What else?")])]}
+    peak(tmp_path, step, 50, **settings)  # what is loaded once
+    small, large = (peak(tmp_path, step, count, **settings) for count in (400, 800))
+    assert large - small < 40_000, (small, large)
+
+
+def test_results_are_put_in_order_in_one_pass(tmp_path: Path) -> None:
     """The places of results that rise are not remembered: what is put in order is one line at a time."""
     made = placed.as_line(placed.Placed(5, problem(1), "why: so", "x"))
     assert made.startswith(b'{"at": 5, "reason": "why: so"')

@@ -5,28 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from curation_kit import run, write
 
 from conftest import attempt, lines, problem
 from porism import pipeline, store
 from porism.errors import DataError, RecipeError
 from porism.problems import Unreadable, file, samples
-from porism.records import Example, Message, Problem, Record, Status
+from porism.records import Example, Message, Pair, Problem, Record, Status
 
 SYSTEM = Message(role="system", content="Be brief.")
 
 
-def stored(folder: Path, *records: Record) -> Path:
-    out = store.Output(folder)
-    out.begin(store.Key("problems test"), store.State("fresh", ""))
-    out.write(store.Placed(at, record) for at, record in enumerate(records))
-    out.finish()
-    return folder
-
-
 def export(tmp_path: Path, *records: Record, **settings: Any) -> tuple[Path, store.Manifest]:
-    place = stored(tmp_path / "in", *records)
-    target = tmp_path / "out"
-    return target, pipeline.execute(pipeline.prepare("curate", "export", {"input": [str(place)], **settings}), target)
+    tmp_path.mkdir(parents=True, exist_ok=True)
+    return tmp_path / "out", run("export", tmp_path / "out", write(tmp_path / "in.jsonl", records), **settings)
 
 
 def talk(*turns: str) -> Example:
@@ -117,6 +109,66 @@ def test_trl_itself_reads_them(tmp_path: Path) -> None:
     assert trl.is_conversational(lines(out / "data.jsonl")[0])
 
 
+PAIR = Pair(
+    prompt=[SYSTEM, Message(role="user", content="What is 2 + 2?")],
+    chosen=[Message(role="assistant", content="2 + 2 = 4\n#### 4")],
+    rejected=[Message(role="assistant", content="#### 5")],
+)
+
+
+@pytest.mark.parametrize("settings", [{"format": name} for name in ("sharegpt", "alpaca", "trl", "parquet")])
+def test_pairs_are_read_back_too(tmp_path: Path, settings: dict[str, str]) -> None:
+    out, _ = export(tmp_path, PAIR, **settings)
+    path = out / ("data.parquet" if settings["format"] == "parquet" else "data.jsonl")
+    (found,) = file.load(path=str(path))
+    assert isinstance(found, Problem)
+    assert (found.question, found.answer, found.solution) == ("What is 2 + 2?", "4", "2 + 2 = 4\n#### 4")
+    assert found.meta == {"system": "Be brief.", "rejected": "#### 5"}
+
+
+def test_prompts_for_rl_are_read_back_too(tmp_path: Path) -> None:
+    out, _ = export(tmp_path, problem(1), rows="prompt")
+    (found,) = file.load(path=str(out / "data.jsonl"))
+    assert isinstance(found, Problem)
+    assert (found.question, found.answer) == ("What is 1 + 1?", "2")
+
+
+@pytest.mark.parametrize("format", ["parquet", "datasets", "llamafactory"])
+def test_one_record_of_another_kind_stops_nothing(tmp_path: Path, format: str) -> None:  # noqa: A002
+    """An answer that is not known is an empty text in a table; a pair among problems is dropped."""
+    records = [problem(1), talk("a?", "b"), PAIR, problem(2)]
+    out, manifest = export(tmp_path, *records, format=format)
+    assert manifest.counts == {"records": 3, "dropped": 1, "dropped: other columns": 1}
+    if format == "parquet":
+        import pyarrow.parquet as pq
+
+        assert [row["answer"] for row in pq.read_table(out / "data.parquet").to_pylist()] == ["2", "", "3"]
+
+
+def test_turns_that_llamafactory_would_pass_over_are_dropped(tmp_path: Path) -> None:
+    twice = Example(
+        prompt=[Message(role="user", content="a?"), Message(role="user", content="b?")],
+        completion=[Message(role="assistant", content="c")],
+    )
+    out, manifest = export(tmp_path, talk("a?", "b", "c?", "d"), twice, problem(1), format="llamafactory")
+    assert manifest.counts == {"records": 2, "dropped": 1, "dropped: turns": 1}
+    assert len(lines(out / "data.jsonl")) == 2
+    both, _ = export(tmp_path / "sharegpt", twice, format="sharegpt")
+    assert len(lines(both / "data.jsonl")[0]["conversations"]) == 3
+
+
+def test_a_card_holds_whatever_a_record_says(tmp_path: Path) -> None:
+    hostile = "evil | source\n# Heading \ud800"
+    records = [problem(0, question="`" * 5 + "x" * 9000, source=hostile)]
+    records += [problem(number, source=f"s{number}") for number in range(1, 61)]
+    out, _ = export(tmp_path, *records, format="datasets")
+    card = (out / "data" / "README.md").read_text(encoding="utf-8")
+    assert "| evil \\| source # Heading \ufffd | 1 |" in card
+    assert "| 11 others | 11 |" in card
+    assert len(card) < 8_000
+    assert "\n``````json\n" in card
+
+
 @pytest.mark.parametrize("count", [3, 1100])
 def test_a_folder_that_datasets_reads(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
@@ -145,8 +197,9 @@ def test_rows_that_cannot_be_written_are_dropped(tmp_path: Path) -> None:
 
 
 def test_what_stops_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the rows have different columns"):
-        export(tmp_path / "a", problem(1), talk("a?", "b"), format="parquet")
+    for name in ("records", "dropped"):
+        with pytest.raises(RecipeError, match="is what every stage calls a file of its own"):
+            export(tmp_path / name, problem(1), file=name)
     with pytest.raises(DataError, match="dropped all 1 records"):
         export(tmp_path / "b", problem(1, solution=""))
     with pytest.raises(RecipeError, match="file: string should match pattern"):
@@ -157,7 +210,7 @@ def test_what_stops_it(tmp_path: Path) -> None:
 def test_it_is_done_once(tmp_path: Path) -> None:
     out, _ = export(tmp_path, *map(problem, range(5)), format="trl")
     before = (out / "data.jsonl").stat().st_mtime_ns
-    stage = pipeline.prepare("curate", "export", {"input": [str(tmp_path / "in")], "format": "trl"})
+    stage = pipeline.prepare("curate", "export", {"input": [str(tmp_path / "in.jsonl")], "format": "trl"})
     pipeline.execute(stage, out)
     assert (out / "data.jsonl").stat().st_mtime_ns == before
     (out / "data.jsonl").write_text("changed")

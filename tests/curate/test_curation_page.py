@@ -40,6 +40,17 @@ def test_one_page_tells_of_every_step(tmp_path: Path) -> None:
     assert not re.search(r"https?://|<link|src=", page)
 
 
+def test_files_that_are_written_for_others_are_no_parts(tmp_path: Path) -> None:
+    given = write(tmp_path / "p.jsonl", [problem(n, question=f"{chr(97 + n) * 9}?") for n in range(8)])
+    run("split", tmp_path / "parts", given, sizes={"train": 0.5, "test": 0.5})
+    run("split", tmp_path / "one.jsonl", given, sizes={"train": 0.5, "test": 0.5})
+    run("export", tmp_path / "for-trl", given, file="mine")
+    run("report", tmp_path / "page", *(str(tmp_path / name) for name in ("parts", "one.jsonl", "for-trl")))
+    plain = " ".join(re.sub(r"<[^>]+>", " ", (tmp_path / "page" / "report.html").read_text()).split())
+    assert plain.count("4 in test") == 2
+    assert "in mine" not in plain
+
+
 def test_rejected_attempts_and_plain_files(tmp_path: Path) -> None:
     given = write(tmp_path / "a.jsonl", [attempt(0), attempt(1, Status.WRONG)])
     run("correct", tmp_path / "right", given)

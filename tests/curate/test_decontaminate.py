@@ -84,6 +84,38 @@ def test_chinese_questions(tmp_path: Path) -> None:
     assert not decided(problem(question="一个长方形花园的长是宽的两倍，请问这个花园的面积是多少平方米？"), test)
 
 
+def test_lines_of_a_test_set_that_are_no_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They stop nothing, but are told of; a test set of nothing else is an error, since nothing would be compared."""
+    test = tmp_path / "test.jsonl"
+    write(test, [problem(1)])
+    with test.open("a") as file:
+        file.write("{\n")
+    assert decided(problem(1), str(test)).startswith("overlap: ")
+    assert "1 lines are no records and are passed over" in capsys.readouterr().err
+    test.write_text("{\n")
+    with pytest.raises(DataError, match=r"test\.jsonl: expected records, found none.*line 1: not valid JSON"):
+        decided(problem(1), str(test))
+    with pytest.raises(DataError, match="expected a file of records"):
+        decided(problem(1), str(tmp_path / "nothing.jsonl"))
+
+
+def test_with_numbers_apart_the_most_alike_of_the_same_numbers_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORISM_HOME", str(tmp_path))
+    (tmp_path / "encoder.py").write_text(
+        "import numpy as np\n"
+        "def load(model='', *, threads=0):\n    return E()\n"
+        "class E:\n    def encode(self, texts):\n"
+        "        return np.array([[1.0, 0.01 * text.count('!')] for text in texts])\n"
+    )
+    test = write(tmp_path / "test.jsonl", [problem(question="Is it 7?"), problem(question="Is it 8?!")])
+    settings = {"methods": ["semantic"], "encoder": f"{tmp_path}/encoder.py:load"}
+    assert "Is it 7?" in decided(problem(question="Perhaps 8?"), test, **settings)
+    assert "Is it 8?!" in decided(problem(question="Perhaps 8?"), test, numbers="apart", **settings)
+    assert not decided(problem(question="Perhaps 9?"), test, numbers="apart", **settings)
+
+
 @pytest.mark.slow
 def test_no_false_alarms_on_gsm8k_and_planted_rows_found(data: Path, tmp_path: Path) -> None:
     held_out = [problem(question=row["question"]) for _, row in store.rows(data / "gsm8k_test.jsonl")]

@@ -3,31 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from curation_kit import kept, run, write
+from curation_kit import WORDS, kept, run, write
 
 from conftest import attempt, problem
 from porism import embeddings
 from porism.curate import _cells, _clusters, _minhash, _text, dedup
 from porism.errors import RecipeError
 from porism.records import Record
-
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "cloud",
-    "paper",
-    "garden",
-    "winter",
-    "bread",
-    "copper",
-    "violin",
-    "market",
-    "harbour",
-    "candle",
-    "forest",
-    "engine",
-]
 
 
 def texts(count: int, seed: int = 0) -> list[str]:
@@ -131,8 +113,9 @@ def test_numbers_keep_records_apart_unless_they_do_not_count() -> None:
 )
 def test_near_duplicates_in_chinese_and_japanese(one: str, other: str, stranger: str) -> None:
     records = [problem(question=text, answer="1") for text in (one, other, stranger)]
-    for grams in ("characters", "words"):
-        reasons = [bool(r) for _, r in dedup.curate(records, method="near", by="question", grams=grams, threshold=0.6)]
+    for grams, threshold in (("characters", None), ("words", 0.6)):
+        chosen = {"method": "near", "by": "question", "grams": grams, "threshold": threshold}
+        reasons = [bool(reason) for _, reason in dedup.curate(records, **chosen)]
         assert sum(reasons[:2]) == 1, grams
         assert not reasons[2]
 

@@ -17,6 +17,9 @@ TAGS = {
     "nothing": None,
     "list": ["a", "b"],
     "flag": True,
+    "formula": r"\frac{1}{2} \neq 1",
+    "lines": "a\n\tb",
+    "quote": "it's",
 }
 
 
@@ -42,6 +45,10 @@ TAGS = {
         ("difficulty == '4'", False),
         ("flag and flag == true and not false", True),
         ("contains(subject, 'THEORY') and starts_with(subject, 'num') and ends_with(subject, 'ory')", True),
+        (r"contains(formula, '\frac') and contains(formula, '\\neq') and not contains(formula, '\nu')", True),
+        (r"contains(lines, '\n') and contains(lines, '\n\t') and not contains(formula, '\n')", True),
+        (r"quote == 'it\'s' and contains(formula, '\\')", True),
+        ("difficulty > 3 and\n  difficulty < 5", True),
         ("length(subject) == 13 and length(difficulty) == null and lower('A') == 'a'", True),
         ("difficulty * 2 - 1 == 7 and difficulty + 0.5 == 4.5 and -1 < difficulty", True),
         ("difficulty / 0 == null and subject + 1 == null", True),
@@ -82,6 +89,9 @@ def test_what_a_condition_means(text: str, holds: bool | None) -> None:
         "a b",
         "(" * 300 + "1" + ")" * 300,
         "not " * 200 + "1",
+        "a" + ".b" * 1500,
+        "a" + "[0]" * 1200,
+        "a + " * 200 + "1",
         "x" * 5000,
     ],
 )

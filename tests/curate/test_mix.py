@@ -5,8 +5,8 @@ import pytest
 from curation_kit import kept, run, write
 
 from conftest import problem
-from porism.curate._shares import allocate, tempered
 from porism.errors import RecipeError
+from porism.mixture import allocate, tempered
 
 
 @pytest.fixture
@@ -67,6 +67,8 @@ def test_the_seed_decides_which(inputs: list[str], tmp_path: Path) -> None:
     [
         ({"weights": [1.0]}, "weights: expected one for each of 3 inputs, got 1"),
         ({"quotas": [1, -2, 3]}, "quotas: expected numbers that are not negative"),
+        ({"weights": [1.0, float("nan"), 1.0]}, "weights: expected numbers that are not negative"),
+        ({"weights": [1.0, float("inf"), 1.0]}, "weights: expected numbers that are not negative"),
         ({"quotas": [1, 2, 3], "weights": [1.0, 1.0, 1.0]}, "weights or quotas, got both"),
     ],
 )
@@ -82,4 +84,6 @@ def test_shares() -> None:
     assert allocate([10, 30], [1.0, 2.0], 0) == [10, 20]
     assert allocate([0, 5], [0.0, 1.0], 9) == [0, 5]
     assert allocate([3], [0.0], 2) == [0]
+    assert allocate([10, 10], [1e308, 1e308], 5) == [3, 2]
+    assert allocate([10, 10], [1e-308, 1e308], 0) == [0, 10]
     assert tempered([100, 25, 0], 2.0) == [1.0, 0.5, 0.0]

@@ -64,5 +64,16 @@ def test_attempts_with_other_prompts_make_no_pair() -> None:
     other = [Message(role="user", content="Think. What is 1 + 1?")]
     given = [tried(1, "it is 2", right=True), tried(1, "it is 3", right=False, messages=other)]
     assert all(item.reason.startswith("too few: ") for item in pair.make(given))
-    with pytest.raises(DataError, match="not a graded attempt"):
+    with pytest.raises(DataError, match="no graded attempt in the input"):
         list(pair.make([problem()]))
+
+
+@pytest.mark.parametrize("reward", [10**400, float("inf"), float("nan"), True, "9", None])
+def test_a_reward_that_cannot_be_compared_is_none(reward: object) -> None:
+    given = [
+        tried(1, "it is 2", right=True, meta={"reward": reward}),
+        tried(1, "so it is 2", right=True, meta={"reward": 3}),
+    ]
+    reasons = [item.reason for item in pair.make([problem(), *given])]
+    assert reasons[0] == "not graded: it is no attempt with a verdict"
+    assert all("no reward tells them apart" in reason for reason in reasons[1:])

@@ -5,6 +5,7 @@ import pytest
 
 from conftest import problem
 from porism.curate import sample
+from porism.errors import RecipeError
 from porism.records import Record
 
 SHAPES = (
@@ -66,3 +67,16 @@ def test_the_choice_does_not_depend_on_the_order() -> None:
 def test_what_is_left_out_is_told() -> None:
     reasons = {reason for _, reason in sample.curate(records(), count=20, by=["difficulty"]) if reason}
     assert "not sampled: 1: 16 of 80 are" in reasons
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), 1e300])
+def test_weights_that_weigh_nothing(weight: float) -> None:
+    with pytest.raises(RecipeError, match="weights: expected a number from 0 to 1,000,000 for '1'"):
+        levels(count=3, weights={"1": weight})
+
+
+def test_a_tag_that_no_record_has_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sum(levels(count=5, by=["difficulty", "subjct"]).values()) == 5
+    told = capsys.readouterr().err
+    assert "no record has the tag 'subjct': it makes no groups" in told
+    assert "'difficulty'" not in told

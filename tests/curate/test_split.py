@@ -3,30 +3,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from curation_kit import kept, run, write
+from curation_kit import WORDS, kept, run, write
 
 from conftest import problem
 from porism.curate import split
 from porism.errors import RecipeError
 from porism.records import Record
-
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "cloud",
-    "paper",
-    "garden",
-    "winter",
-    "bread",
-    "copper",
-    "violin",
-    "market",
-    "harbour",
-    "candle",
-    "forest",
-    "engine",
-]
 
 
 def records() -> list[Record]:
@@ -89,3 +71,8 @@ def test_the_seed_deals_anew() -> None:
 def test_sizes_that_do_not_fit(sizes: dict[str, float], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         list(split.make([problem()], sizes=sizes))
+
+
+def test_a_tag_that_no_record_has_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(list(split.make(records(), together="gruop"))) == 300
+    assert "no record has the tag 'gruop': it keeps nothing together" in capsys.readouterr().err

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from curation_kit import kept, run, write
 
+from _leaks import AS_IN_MATH, SUBJECTS
 from conftest import attempt, problem
 from porism import store
 from porism.curate import _judge, _rules, tag
+from porism.curate._expression import SCALES
 from porism.errors import DataError, RecipeError
-from porism.records import Record, Status
+from porism.records import Message, Pair, Record, Status
 
 
 def tags(record: Record, **settings: object) -> dict[str, object]:
@@ -68,6 +70,9 @@ def test_pass_rates_are_measured(tmp_path: Path) -> None:
     assert found == [{"pass_rate": 0.5, "passes_of": 2}, {"pass_rate": 0.5, "passes_of": 2}, {}]
     file = write(tmp_path / "a.jsonl", tries)
     assert tags(problem(1), tags=["pass_rate"], attempts=[file]) == {"pass_rate": 0.5, "passes_of": 2}
+    with Path(file).open("a") as more:
+        more.write("{\n")
+    assert tags(problem(1), tags=["pass_rate"], attempts=[file])["passes_of"] == 2, "a line that is none stops nothing"
     with pytest.raises(DataError, match="pass_rate needs graded attempts"):
         tags(problem(1), tags=["pass_rate"])
 
@@ -77,6 +82,33 @@ def test_tokens_are_counted_by_a_tokenizer(tiny_model: Path) -> None:
     assert found == {"question_tokens": len("What is 1 + 1?"), "response_tokens": len(problem(1).solution)}
     with pytest.raises(RecipeError, match="Set tokenizer"):
         tags(problem(1), tags=["tokens"])
+
+
+def test_rewards_are_given_by_a_reward_model(tiny_model: Path, tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    torch.manual_seed(3)
+    folder = tmp_path / "reward"
+    config = transformers.AutoConfig.from_pretrained(tiny_model, num_labels=1)
+    transformers.LlamaForSequenceClassification(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+    one, other = attempt(1, text="it is 2"), attempt(1, text="who knows?")
+    pair = Pair(
+        prompt=one.messages,
+        chosen=[Message(role="assistant", content=one.text)],
+        rejected=[Message(role="assistant", content=other.text)],
+    )
+    chosen = {"tags": ["reward"], "reward_model": str(folder)}
+    found = [tags(record, **chosen) for record in (one, other, pair, problem(1, solution=""))]
+    assert found[0]["reward"] != found[1]["reward"]
+    assert found[2]["reward"] == pytest.approx(found[0]["reward"], abs=1e-3)
+    assert found[2]["reward_difference"] == pytest.approx(found[0]["reward"] - found[1]["reward"], abs=1e-3)  # type: ignore[operator]
+    assert found[3] == {}
+    file = write(tmp_path / "r.jsonl", [one])
+    assert "reward_model" in run("tag", tmp_path / "out", file, **chosen).key.inputs
+    with pytest.raises(RecipeError, match="Set reward_model"):
+        tags(one, tags=["reward"])
 
 
 GOOD = {"explanation": "Clear.", "quality": "good", "difficulty": "easy"}
@@ -124,22 +156,11 @@ def test_a_random_model_loses_no_tag(tiny_model: Path, tmp_path: Path) -> None:
         judge=["difficulty", "safety"],
         judge_model=str(folder),
         judge_options={"dtype": "float32"},
-        max_failed=1.0,
+        max_failed=0.0,
     )
     for record, _ in made:
-        opinion = record.meta["judge"]
-        assert "error" in opinion or opinion["safety"] in ("safe", "unsafe")
-
-
-MATH = {"counting & probability": "counting and probability"}
-"""MATH's names that differ from ours."""
-OURS = {
-    "arithmetic": "prealgebra",
-    "statistics": "prealgebra",
-    "linear algebra": "precalculus",
-    "calculus": "precalculus",
-}
-"""Subjects that MATH does not have, as it files them."""
+        assert record.meta["judge"]["safety"] in ("safe", "unsafe")
+        assert record.meta["judge"]["difficulty"] in SCALES[0]
 
 
 def test_accuracy_on_the_labels_of_math(data: Path) -> None:
@@ -150,7 +171,7 @@ def test_accuracy_on_the_labels_of_math(data: Path) -> None:
     for row in rows:
         label = row["subject"].casefold()
         found = _rules.subject(row["problem"])
-        right += OURS.get(found, found) == MATH.get(label, label)
+        right += AS_IN_MATH.get(found, found) == SUBJECTS.get(label, label)
         level = _rules.difficulty(row["problem"], row["solution"])
         exact, near = exact + (level == row["level"]), near + (abs(level - row["level"]) <= 1)
         ours.append(level)

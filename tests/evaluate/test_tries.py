@@ -90,6 +90,22 @@ def test_in_the_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "50.0%" in shown
 
 
+def test_programs_without_isolation_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from porism.evaluate import tables
+
+    for tier in ("bubblewrap", "unsafe"):
+        verdict = Verdict(
+            status=Status.CORRECT, grader="code", detail={"sandbox": tier, "passed": 1, "tests": ["passed"]}
+        )
+        rows = [to_row(attempt(problem=problem(0, kind="code"), verdict=verdict))]
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        stage = pipeline.prepare("evaluate", "", {"input": [str(tmp_path / "a.jsonl")]})
+        pipeline.execute(stage, tmp_path / tier)
+        assert json.loads((tmp_path / tier / "metrics.json").read_text())["test"]["sandbox"] == {tier: 1}
+        tables.show(tmp_path / tier)
+        assert ("unsafe" in capsys.readouterr().out) is (tier == "unsafe")
+
+
 def test_numbers_of_attempts_are_positive() -> None:
     from porism.errors import RecipeError
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from porism.errors import DataError
 from porism.graders import check, grade_all, has_profiles
 from porism.graders._outputs import same_output
 from porism.graders._program import program
-from porism.problems._tests import CodeTests
+from porism.problems import file as own
+from porism.problems._tests import CodeTests, read_tests
 from porism.records import Attempt, Problem, Status
 
 SQUARE = CodeTests(tests=["assert f(2) == 4", "assert f(3) == 9"], function="f")
@@ -45,6 +47,8 @@ def needs_it(tier: str) -> None:
         ("I cannot.", SQUARE, ""),
         ("```json\n{}\n```", SQUARE, ""),
         ("", SUM, ""),
+        ("def f(n): return n" + ";n" * 60_000, SQUARE, ""),
+        ("```python\ndef f(n): return n" + ";n" * 60_000 + "\n```", SQUARE, ""),
         ("42", SUM, ""),
         ("    return n * n\n", GOES_ON, START + "    return n * n\n"),
         ("return n * n", GOES_ON, START + "    return n * n"),
@@ -151,6 +155,56 @@ def test_tests_that_are_none_are_the_references_fault() -> None:
 def test_the_tier_that_is_asked_for() -> None:
     found = check(gold=SQUARE.text(), text="def f(n): return n * n", kind="code", sandbox="unsafe")
     assert (found.status, found.detail["sandbox"]) == (Status.CORRECT, "unsafe")
+
+
+def test_every_verdict_names_the_tier(tier: str) -> None:
+    for text, gold in (
+        ("I cannot.", SQUARE.text()),
+        ("def f(n): return n", "no tests"),
+        ("def f(n): return n", SQUARE.text()),
+    ):
+        found = check(gold=gold, text=text, kind="code")
+        assert found.detail["sandbox"] == tier, found
+    assert check(gold=SQUARE.text(), text="I cannot.", kind="code", sandbox="unsafe").detail == {"sandbox": "unsafe"}
+
+
+def test_what_the_tests_have_no_use_for_is_refused() -> None:
+    for key, value, tests in (
+        ("tolerance", 0.1, ["assert f(1)"]),
+        ("unordered", True, ["assert f(1)"]),
+        ("setup", "x = 1", [{"args": [1], "expected": 1}]),
+        ("helpers", "x = 1", [{"input": "", "output": ""}]),
+    ):
+        with pytest.raises(DataError, match=f"{key}: not for tests that are"):
+            read_tests({"tests": tests, "function": "f", key: value}, "row 1")
+    assert read_tests({"tests": ["assert f(1)"], "tolerance": 0, "unordered": False}, "row 1").kind == "code"
+
+
+@pytest.mark.parametrize(
+    ("tests", "fault"),
+    [
+        ({"function": "f", "tets": [1]}, "unknown setting 'tets'"),
+        ({"tests": [{"args": [1], "expected": 1}]}, "calls need the name of the function"),
+        ({"function": "f", "tests": [{"args": 1, "expected": 1}]}, "row 1: test 1: args: input should be a valid list"),
+        ([{"input": "1", "output": "2"}, {"input": "1"}], "row 1: test 2: .*output"),
+        ([{"input": "1", "output": 2}], "row 1: test 1: output: input should be a valid string, got 2"),
+        (["assert f(1)", {"input": "1", "output": "2"}], "tests of several kinds"),
+        ([3], "row 1: test 1: expected a text or an object, got int"),
+        ([], "expected at least one, got an empty list"),
+        (7, "got int"),
+    ],
+)
+def test_what_is_wrong_with_tests_is_told(tests: object, fault: str) -> None:
+    with pytest.raises(DataError, match=fault):
+        read_tests(tests, "row 1")
+
+
+def test_tests_that_are_no_python_are_told_when_they_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    for answer, wrong in ((["assert f(1)", "assert f("], "test 2"), ({"tests": ["f(1)"], "setup": "x = ("}, "setup")):
+        file.write_text(json.dumps({"question": "?", "answer": answer}) + "\n")
+        found = list(own.load(path=str(file), kind="code"))
+        assert [str(getattr(one, "reason", "")) for one in found] == [f"tests: {wrong} is no Python."]
 
 
 def test_a_program_that_was_cut_off() -> None:

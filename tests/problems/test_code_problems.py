@@ -1,17 +1,18 @@
 """HumanEval, MBPP, and tests from the user's own files."""
 
 import gzip
-import http.server
+import io
 import json
-import threading
 from pathlib import Path
 
 import pytest
+from hub_server import Hub
 
 from porism import pipeline, store
 from porism.errors import DataError, RecipeError
 from porism.problems import MissingData, Unreadable, file, humaneval, mbpp
 from porism.problems._tests import Call, Run, parse, read_tests
+from porism.records import Problem
 
 ROW = {
     "task_id": "HumanEval/0",
@@ -51,7 +52,6 @@ def test_humaneval(tmp_path: Path, name: str) -> None:
     assert tests.tests == ["x = 4", "assert candidate(x) == 2", "assert candidate(1) == 0.5"]
     assert (tests.function, tests.aliases, tests.start) == ("half", {"candidate": "half"}, ROW["prompt"])
     assert humaneval.files("test", path=str(tmp_path)) == [place]
-    assert humaneval.files("test", path="hub") == []
 
 
 def test_mbpp(tmp_path: Path) -> None:
@@ -84,81 +84,68 @@ def test_what_is_published(data: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({**ROW, "test": "x = 1"}, "line 1: expected the test to define check"),
-        ({**ROW, "test": "def"}, "line 1: the test is no Python"),
-        ({"task_id": "x"}, "line 1: expected the texts task_id, prompt"),
+        ({**ROW, "test": "x = 1"}, "no tests: expected the test to define check"),
+        ({**ROW, "test": "def"}, "the test is no Python"),
+        ({"task_id": "x"}, "no HumanEval row: expected the texts task_id, prompt"),
     ],
 )
-def test_a_malformed_row_is_named(tmp_path: Path, row: dict, said: str) -> None:
-    written(tmp_path / "HumanEval.jsonl", row)
-    with pytest.raises(DataError, match=said):
-        list(humaneval.load("test", path=str(tmp_path)))
+def test_a_malformed_row_is_named_and_the_next_one_follows(tmp_path: Path, row: dict, said: str) -> None:
+    written(tmp_path / "HumanEval.jsonl", row, ROW)
+    bad, good = humaneval.load("test", path=str(tmp_path))
+    assert isinstance(bad, Unreadable)
+    assert bad.place.endswith("line 1")
+    assert bad.reason.startswith(said)
+    assert isinstance(good, Problem)
 
 
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match=r"HumanEval: expected HumanEval.jsonl.gz or .* set path to hub"):
+    with pytest.raises(MissingData, match=r"HumanEval, test split: expected HumanEval.jsonl.gz or .* with fetch=hf"):
         list(humaneval.load("test", path=str(tmp_path)))
     written(tmp_path / "mbpp.jsonl", {"task_id": 1})
-    with pytest.raises(DataError, match="line 1: expected task_id, text, code and test_list"):
-        list(mbpp.load("all", path=str(tmp_path)))
-    (tmp_path / "HumanEval.jsonl.gz").write_bytes(b"no gzip")
+    (bad,) = mbpp.load("all", path=str(tmp_path))
+    assert isinstance(bad, Unreadable)
+    assert bad.reason.startswith("no MBPP row: expected task_id, text, code and test_list")
+    (tmp_path / "HumanEval.jsonl.gz").write_bytes(gzip.compress(json.dumps(ROW).encode())[:-9])
     with pytest.raises(DataError, match="damaged"):
         list(humaneval.load("test", path=str(tmp_path)))
 
 
-def test_parquet_as_the_hub_has_it(tmp_path: Path) -> None:
+def parquet(*rows: dict) -> bytes:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "test.parquet")
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows)), out)
+    return out.getvalue()
+
+
+def test_parquet_as_the_hub_has_it(tmp_path: Path) -> None:
+    (tmp_path / "test.parquet").write_bytes(parquet(ROW))
     (problem,) = humaneval.load("test", path=str(tmp_path / "test.parquet"))
     assert problem.meta["task"] == "HumanEval/0"
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves one file of one data set, as a hub does."""
-
-    def do_HEAD(self) -> None:
-        body = self.server.body if self.path == self.server.place else b""  # type: ignore[attr-defined]
-        self.send_response(200 if body else 404)
-        for name, value in (("ETag", '"abc"'), ("X-Repo-Commit", "c" * 40), ("Content-Length", str(len(body)))):
-            self.send_header(name, value)
-        if not body:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@pytest.mark.slow
 def test_from_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "test.parquet")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.body = (tmp_path / "test.parquet").read_bytes()  # type: ignore[attr-defined]
-    server.place = (  # type: ignore[attr-defined]
-        "/datasets/openai/openai_humaneval/resolve/main/openai_humaneval/test-00000-of-00001.parquet"
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    try:
-        (problem,) = humaneval.load("test", path="hub")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORISM_DATA", str(tmp_path))
+    monkeypatch.setenv("PORISM_HOME", str(tmp_path / "cache"))
+    for name in ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    held = {"openai_humaneval/test-00000-of-00001.parquet": parquet(ROW)}
+    with Hub(held, kind="datasets", repo="openai/openai_humaneval") as server:
+        (problem,) = humaneval.load("test", fetch="hf", endpoint=server.url)
         assert problem.meta["function"] == "half"
-        with pytest.raises(DataError, match=r"MBPP: the hub does not give full/train-00000"):
-            list(mbpp.load("train", path="hub"))
+        assert [one.id for one in humaneval.load("train", fetch="hf", endpoint=server.url)] == [problem.id]
+        assert humaneval.files("test", fetch="hf", endpoint=server.url)[0].name == "files.json"
+    basic = {
+        f"{config}/{split}-00000-of-00001.parquet": parquet({**TASK, "task_id": number})
+        for config in ("full", "sanitized")
+        for split, number in (("test", 11), ("train", 601))
+    }
+    with Hub(basic, kind="datasets", repo="google-research-datasets/mbpp") as server:
+        (task,) = mbpp.load("train", fetch="hf", endpoint=server.url)
+        assert task.meta["task"] == 601
+        assert len(server.gets("resolve")) == 1, "the full set's file"
         with pytest.raises(RecipeError, match="the hub has the splits apart"):
-            list(mbpp.load("all", path="hub"))
-    finally:
-        server.shutdown()
-        server.server_close()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    with pytest.raises(MissingData, match="the hub cannot be reached"):
-        list(mbpp.load("test", path="hub"))
+            list(mbpp.load("all", fetch="hf", endpoint=server.url))
 
 
 # --- your own tests ---

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from porism import pipeline
 from porism.graders import check
 from porism.problems import Unreadable, _layouts, file
 from porism.records import Problem
@@ -53,6 +54,21 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "MATH": ("problem", {"problem": ASKED, "solution": r"So $\boxed{12}$."}),
     "MATH-500": ("problem", {"problem": ASKED, "solution": STEPS, "answer": "12"}),
     "query and response": ("query_response", {"query": ASKED, "response": "3 * 4 = 12. The answer is: 12"}),
+    "alpaca with a history": (
+        "alpaca",
+        {"instruction": "And 5?", "output": "20", "history": [[ASKED, STEPS], ["And 4?", "16"]]},
+    ),
+    "LLaMA-Factory's pairs as alpaca": (
+        "preference",
+        {"instruction": "Solve the problem.", "input": ASKED, "chosen": STEPS, "rejected": "7"},
+    ),
+    "LLaMA-Factory's pairs as ShareGPT": (
+        "preference",
+        {"conversations": SHARE[:1], "chosen": SHARE[1], "rejected": {"from": "gpt", "value": "7"}},
+    ),
+    "a question with pairs": ("preference", {"system": "", "question": ASKED, "chosen": STEPS, "rejected": "7"}),
+    "prompt and response": ("query_response", {"prompt": ASKED, "response": STEPS}),
+    "prompt and answer": ("query_response", {"prompt": TURNS[:1], "answer": 12, "id": "x"}),
     "a chain in think tags": (
         "query_response",
         {"instruction": ASKED, "response": r"<think>4 and \boxed{7}?</think>It is \boxed{12}."},
@@ -74,7 +90,8 @@ def test_a_layout_is_told_by_its_keys(tmp_path: Path, what: str) -> None:
     assert found.question.endswith(ASKED)
     assert not found.question.startswith("问")
     assert (found.answer, found.kind) == ("12", "number")
-    assert check(gold=found.answer, text=found.solution).correct
+    assert not found.solution or check(gold=found.answer, text=found.solution).correct
+    assert bool(found.solution) == (what != "prompt and answer")
     assert load(tmp_path, row, layout=layout) == found
 
 
@@ -88,6 +105,9 @@ def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
     for what in ("messages with a system's", "ShareGPT with a system", "alpaca with input"):
         assert meta(what) == {"system": "Be brief."}
     assert meta("steps with labels") == {"steps": 2}
+    assert meta("alpaca with a history") == {"turns": 6}
+    for what in ("alpaca", "ShareGPT"):
+        assert meta(f"LLaMA-Factory's pairs as {what}") == {"rejected": "7"}
     longer = load(tmp_path, {"messages": [*TURNS, {"role": "user", "content": "And 5?"}, TURNS[1]]})
     assert isinstance(longer, Problem)
     assert (longer.question, longer.meta) == (ASKED, {"turns": 4})
@@ -105,6 +125,8 @@ def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
         ({"prompt": ASKED, "completion": STEPS, "label": False}, {}, "labelled false"),
         ({"prompt": ASKED, "completions": ["a", "b"], "labels": [1, 0]}, {}, "labelled false: step 2 is wrong"),
         ({"prompt": ASKED, "completions": ["a"], "labels": []}, {}, "no steps"),
+        ({"instruction": ASKED, "output": STEPS, "history": ["a"]}, {}, "no history: expected a list of pairs"),
+        ({"instruction": ASKED, "chosen": STEPS, "rejected": {"value": "7"}}, {}, "no rejected: expected turns"),
         ({"messages": [{"role": "user", "content": None}]}, {}, "no messages: expected turns with 'role'"),
         ({"messages": TURNS[:1]}, {}, "no messages: expected a question and then an answer, got the roles user"),
         ({"messages": TURNS[::-1]}, {}, "got the roles assistant, user"),
@@ -172,6 +194,40 @@ def test_keys_of_your_own(tmp_path: Path) -> None:
     found = load(tmp_path, {"conversations": SHARE, "task_category": "Math"}, group="task_category")
     assert isinstance(found, Problem)
     assert found.group == "Math"
+
+
+def test_further_keys_are_kept(tmp_path: Path) -> None:
+    row = {"question": ASKED, "answer": 12, "difficulty": "hard", "more": {"id": [1, None]}, "score": float("nan")}
+    found = load(tmp_path, row, keep=["difficulty", "more.id", "score", "missing"])
+    assert isinstance(found, Problem)
+    assert found.meta == {"difficulty": "hard", "more.id": [1, None], "score": None}
+    plain = load(tmp_path, row)
+    assert isinstance(plain, Problem)
+    assert plain.meta == {}
+    assert plain.id == found.id
+
+
+def test_what_is_labelled_false_is_no_defect(tmp_path: Path) -> None:
+    """Of a set of good and bad answers most may be bad."""
+    rows = [{"prompt": f"{n}?", "completion": "#### 1", "label": n == 0} for n in range(9)]
+    rows += [{"prompt": "steps?", "completions": ["a"], "labels": [0]}]
+    (tmp_path / "kto.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    stage = pipeline.prepare("problems", "file", {"path": str(tmp_path / "kto.jsonl")})
+    counts = pipeline.execute(stage, tmp_path / "out").counts
+    assert (counts["records"], counts["dropped: labelled false"]) == (1, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("so\n#### 1,200", "1200"),
+        ("so\n#### (1, 200)", "(1, 200)"),
+        ("so\n#### 1, 2", "1, 2"),
+        ("#### 1,200,000.5", "1200000.5"),
+    ],
+)
+def test_commas_between_thousands(text: str, answer: str) -> None:
+    assert _layouts.parted(text)[0] == answer
 
 
 TEXTS = st.sampled_from(

@@ -1,5 +1,6 @@
 """Changed problems: their answers stay true, or they are not changed."""
 
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -180,7 +181,7 @@ def test_numbers_of_the_samples_and_of_svamp() -> None:
     assert made >= 30
     row = {"Body": "Ida had 7 pears and 4 figs. She ate 9 of them", "Question": "How many are left?",
            "Equation": "( ( 7.0 + 4.0 ) - 9.0 )", "Answer": 2.0, "Type": "Subtraction"}  # fmt: skip
-    consistent(changed(svamp._problem(row), "numbers"))
+    consistent(changed(svamp._problem(row, "test"), "numbers"))
 
 
 # --- words -------------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ def test_options_in_another_order(data: Path) -> None:
     assert done > 200
     assert left < 54
     for option in ("None of the above", "Both A and B"):
-        bad = aqua._problem({"question": "?", "options": ["1", option], "rationale": "r", "correct": "A"})
+        bad = aqua._problem({"question": "?", "options": ["1", option], "rationale": "r", "correct": "A"}, "test")
         with pytest.raises(Unchanged, match="options that speak of others"):
             changed(bad, "options")
 
@@ -288,6 +289,17 @@ def test_the_stage(tmp_path: Path) -> None:
     assert all(re.match(r"(numbers|names), \w", str(row["reason"])) for row in dropped)
     assert len(dropped) + len(rows) == 24
     assert run("e", changes=["options"], optional=True) == [], "that nothing can be changed is no defect"
+
+
+def test_lines_that_are_no_problems_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text(
+        "{\n"
+        + "".join(json.dumps({"question": f"Tom has {n} pens.", "answer": str(n)}) + "\n" for n in range(3))
+        + '{"prompt": [], "completion": []}\n'
+    )
+    values = {"input": [str(tmp_path / "p.jsonl")], "changes": ["names"]}
+    manifest = pipeline.execute(pipeline.prepare("problems", "perturb", values), tmp_path / "out")
+    assert manifest.counts == {"records": 3, "dropped": 2, "dropped: malformed": 1, "dropped: no problem": 1}
 
 
 def test_every_change_is_one_that_the_page_names() -> None:

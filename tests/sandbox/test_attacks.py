@@ -26,7 +26,12 @@ WAITS = dataclasses.replace(LIMITS, wall_seconds=2)
 ATTACKS = json.loads(Path(__file__).with_name("attacks.json").read_text())
 ESCAPES, FLOODS, LEFT_BEHIND, CHEATS = (ATTACKS[kind] for kind in ("escapes", "floods", "leave", "cheats"))
 WORD = "porism-secret-7f3a"
-TESTS = ("assert f(2) == 4", "assert f(5) == 25, 'five'", "assert abs(f(3)) == 9")
+TESTS = (
+    "assert f(2) == 4",
+    "assert f(5) == 25, 'five'",
+    "assert abs(f(3)) == 9",
+    "assert all(map(lambda n: f(n) == n * n, (2, 3)))",
+)
 
 
 class World(NamedTuple):
@@ -62,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tier: str) -> Iterator[World
 
 def devices() -> list[Any]:
     """Mode and owner of the devices that programs see."""
-    return [Path(f"/dev/{name}").stat()[:6] for name in ("null", "zero", "full", "random", "urandom")]
+    return [Path(f"/dev/{name}").stat()[:6] for name in ("null", "full", "random", "urandom")]
 
 
 def _serve(server: socket.socket, visits: list[Any]) -> None:
@@ -150,7 +155,6 @@ def test_a_program_that_leaves_something_ends_well(name: str, ran: Callable[[str
 def test_no_cheat_passes(name: str, ran: Callable[[str], list[sandbox.Judged]]) -> None:
     for outcome in ran(f"cheat: {name}"):
         assert not outcome.broken
-        assert len(outcome.tests) < len(TESTS) or not all(one.status == "passed" for one in outcome.tests), outcome
         assert not any(one.status == "passed" for one in outcome.tests)
 
 

@@ -1,5 +1,6 @@
 """The tier gvisor, where runsc is installed."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -64,6 +65,13 @@ def test_limits(source: str, limit: str) -> None:
     if limit == "cpu" and ran.limit == "starved":
         pytest.skip("the machine was too busy to use up the limit of processor time")
     assert ran.limit == limit
+
+
+def test_who_watches_cannot_be_ended() -> None:
+    attacks = json.loads(Path(__file__).with_name("attacks.json").read_text())["escapes"]
+    for name in ("every signal to the one that watches", "kill all at once", "limits of the one that watches"):
+        ran = sandbox.run("\n".join(attacks[name]), sandbox="gvisor")
+        assert ("ESCAPED" in ran.out, ran.limit) == (False, ""), name
 
 
 def test_nothing_is_left_behind() -> None:

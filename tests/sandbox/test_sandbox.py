@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -310,3 +311,70 @@ def test_without_root() -> None:
     if "ImportError" in done.stderr or "ModuleNotFoundError" in done.stderr:
         pytest.skip("the system's Python cannot read this checkout, or is too old")
     assert done.stdout.startswith("65532 Ran(out='1000 False\\n'"), done.stderr
+
+
+def test_a_program_without_what_the_setup_uses() -> None:
+    """It is the program's fault, not that of the tests."""
+    tests = {"tests": ["assert total(root) == 1"], "setup": "root = Node(1)"}
+    outcome = sandbox.judge("def total(node): return node.v", tests)
+    assert outcome.failed.startswith("the tests' setup: NameError: name 'Node'")
+    assert (outcome.broken, list(outcome.tests)) == ("", [])
+
+
+def test_an_end_that_a_test_hides() -> None:
+    tests = {"tests": ["try:\n    f(1)\nexcept:\n    pass", "assert True"]}
+    outcome = sandbox.judge("import os\ndef f(n): os._exit(0)", tests, limits=SMALL)
+    assert [one.status for one in outcome.tests] == ["ended"]
+
+
+def test_values_that_cannot_be_told() -> None:
+    huge = "def f(n): return 10 ** 10_000"
+    assert judged(huge, "assert f(1) == 0, f(1)", "assert f(2) == 0") == ["failed", "failed"]
+    calls = [{"args": [n], "kwargs": {}, "expected": [0]} for n in (1, 2)]
+    outcome = sandbox.judge("def f(n): return range(10 ** 15) if n == 1 else [0]", {"calls": calls, "function": "f"})
+    assert [one.status for one in outcome.tests] == ["failed", "passed"]
+    outcome = sandbox.judge("def f(n): raise ValueError('\\ud800')", {"calls": calls, "function": "f"})
+    assert [one.why for one in outcome.tests] == ["ValueError: \ud800"] * 2
+
+
+def test_tests_that_forge_their_report() -> None:
+    forged = (
+        "import sys\nframe = sys._getframe()\nwhile 'report' not in frame.f_locals: frame = frame.f_back\n"
+        "frame.f_locals['report'].send({'nonce': frame.f_locals['tests']['nonce'], 'tests': 5})"
+    )
+    with pytest.raises(sandbox.SandboxError, match="cannot be read"):
+        sandbox.judge("def f(n): return n", {"tests": [forged]}, limits=SMALL)
+
+
+def test_sockets_beyond_the_first_thousand_descriptors() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most[1] < 4096:
+        pytest.skip("so many files cannot be opened here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, most[1]))
+    kept = []
+    try:
+        while not kept or kept[-1] < 1100:
+            kept.append(os.open(os.devnull, os.O_RDONLY))
+        assert sandbox.run("print(1)").out == "1\n"
+        assert judged("def f(n): return n", "assert f(1) == 1") == ["passed"]
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+
+
+def test_a_program_can_interrupt_itself() -> None:
+    source = (
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('yes')"
+    )
+    assert sandbox.run(source).out == "yes\n"
+
+
+def test_what_is_too_long_to_be_sent() -> None:
+    """Is refused, and leaves no socket open."""
+    with pytest.raises(sandbox.SandboxError, match="a value of more than 8 MB"):
+        sandbox.run("", "x" * (9 << 20))
+    with pytest.raises(RecipeError, match="output_kb: expected at most 3072, got 8000"):
+        sandbox.Limits(output_kb=8000)
+    most = sandbox.Limits(output_kb=3072)
+    assert len(sandbox.run("print('x' * 3_000_000)", limits=most).out) == 3_000_001

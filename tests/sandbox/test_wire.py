@@ -200,6 +200,16 @@ def test_silence_is_no_reply() -> None:
         (None, 0, {}, False),
         (fractions.Fraction(1, 2), 0.5, {}, True),
         (decimal.Decimal("0.5"), 0.5, {}, True),
+        (0.333333, fractions.Fraction(1, 3), {"tolerance": 1e-5}, True),
+        (0.333333, decimal.Decimal(1) / 3, {"tolerance": 1e-5}, True),
+        (0.3, decimal.Decimal("nan"), {"tolerance": 1e-5}, False),
+        (10**400, 10**400 + 1, {"tolerance": 1e-5}, False),
+        ([1], range(10**15), {}, False),
+        ([0, 1, 2], range(3), {}, True),
+        ([None, 1, "a"], ["a", None, 1.0], {"unordered": True}, True),
+        ([{"a": n} for n in range(3000)], [{"a": n} for n in reversed(range(3000))], {"unordered": True}, True),
+        ([{"a": n} for n in range(3000)], [{"a": n} for n in range(1, 3001)], {"unordered": True}, False),
+        ([[0.5, None]], [[0.50000001, None]], {"unordered": True, "tolerance": 1e-3}, True),
     ],
 )
 def test_same_value(expected: object, got: object, options: dict, same: bool) -> None:

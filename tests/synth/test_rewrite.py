@@ -13,7 +13,7 @@ from porism.engines.scripted import Scripted
 from porism.errors import DataError, RecipeError
 from porism.records import Problem
 from porism.synth import _ways, rewrite
-from porism.synth._fusion import fused, shares
+from porism.synth._fusion import fused
 from porism.synth._ways import by_rule, written
 
 EGGS = Problem(
@@ -165,11 +165,6 @@ def test_self_verification_hides_a_number_of_the_statement() -> None:
 
 
 def test_sets_are_mixed_by_quota_and_by_temperature(tmp_path: Path) -> None:
-    assert shares({"a": 100, "b": 10}, {"a": 1, "b": 1}, 50) == {"a": 40, "b": 10}
-    assert shares({"a": 100, "b": 100}, {"a": 3, "b": 1}, 40) == {"a": 30, "b": 10}
-    assert shares({"a": 100, "b": 10}, {"a": 2, "b": 1}, None) == {"a": 20, "b": 10}
-    assert shares({"a": 5, "b": 5, "c": 5}, {"a": 1, "b": 1, "c": 1}, 100) == {"a": 5, "b": 5, "c": 5}
-    assert sum(shares({"a": 7, "b": 7, "c": 7}, {"a": 1, "b": 1, "c": 1}, 10).values()) == 10
     problems = [Problem(question=f"{n}?", answer="1", source="big" if n < 90 else "small") for n in range(100)]
 
     def counts(**settings: Any) -> dict[str, int]:
@@ -181,8 +176,15 @@ def test_sets_are_mixed_by_quota_and_by_temperature(tmp_path: Path) -> None:
     assert counts(total=16, temperature=2.0) == {"big": 12, "small": 4}
     assert counts(total=20, quotas={"big": 1, "small": 1}) == {"big": 10, "small": 10}
     assert counts(quotas={"small": 1}) == {"big": 0, "small": 10}
-    with pytest.raises(RecipeError, match="no set 'smal' in the input. Did you mean 'small'"):
-        counts(quotas={"smal": 1})
+    assert counts(total=20, temperature=0.001) == {"big": 20, "small": 0}
+    for quotas, message in (
+        ({"smal": 1}, "no set 'smal' in the input. Did you mean 'small'"),
+        ({"small": -1.0}, "expected a weight of at least 0 for 'small'"),
+        ({"small": float("nan")}, "expected a weight of at least 0"),
+        ({"small": 0.0}, "expected a weight above 0 for at least one set"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            counts(quotas=quotas)
     made, _ = run(tmp_path, {}, *problems, ways=["keep"], total=20, quotas={"big": 1, "small": 1})
     assert sorted({row["source"] for row in made}) == ["big", "small"]
     assert len(made) == 20
@@ -239,6 +241,24 @@ def test_an_engine_that_fails_too_often_stops_the_stage(tmp_path: Path) -> None:
         pipeline.execute(stage, tmp_path / "out")
     stage = pipeline.prepare("synth", "rewrite", {**values, "ways": ["rephrase", "keep"], "max_failed": 0.5})
     assert pipeline.execute(stage, tmp_path / "half").counts["dropped: engine"] == 1
+
+
+def test_lines_that_are_no_problems_stop_nothing(tmp_path: Path) -> None:
+    given = tmp_path / "given.jsonl"
+    rows = [json.dumps({"question": f"{n}?", "answer": "1"}) for n in range(3)]
+    given.write_text("\n".join([rows[0], "{", json.dumps({"prompt": [], "completion": []}), *rows[1:]]) + "\n")
+    values = {"input": [str(given)], "engine": "scripted", "ways": ["keep"], "at_once": 2}
+    manifest = pipeline.execute(pipeline.prepare("synth", "rewrite", values), tmp_path / "out")
+    assert manifest.counts["records"] == 3
+    reasons = [row["reason"] for row in lines(tmp_path / "out" / "dropped.jsonl")]
+    assert [reason.partition(":")[0] for reason in reasons] == ["malformed"] * 2
+    assert "line 2: not valid JSON" in reasons[0]
+    assert "expected problem records, got example" in reasons[1]
+    (tmp_path / "none.jsonl").write_text("{\n")
+    with pytest.raises(DataError, match=r"no problems in the input.*line 1: not valid JSON"):
+        pipeline.execute(
+            pipeline.prepare("synth", "rewrite", {**values, "input": [str(tmp_path / "none.jsonl")]}), tmp_path / "x"
+        )
 
 
 @pytest.mark.slow

@@ -22,6 +22,10 @@ def needs_it(tier: str) -> None:
         ("é = 2; é + 1", "3", False),
         ("(1,\n 2)", "(1, 2)", False),
         ("None", "", False),
+        ("x = 'a\u2028b'\nlen(x)", "3", False),
+        ("x = 1\r\nx + 1\r\n", "2", False),
+        ("x = 'a\x0cb'  # \x0c\nlen(x)", "3", False),
+        ("'\\d'", r"'\\d'", False),
         ("", "", False),
         ("print(2)\n1 / 0", "2\nTraceback", True),
         ("def f(:", "SyntaxError", True),
@@ -31,10 +35,11 @@ def needs_it(tier: str) -> None:
         ("open('/etc/passwd').read()", "No such file", True),
     ],
 )
-def test_what_it_says(text: str, said: str, failed: bool) -> None:
+def test_what_it_says(text: str, said: str, failed: bool, tier: str) -> None:
     answer = tools.tool("python")(text, cpu_seconds=1, memory_mb=256)
     assert said in answer.text if failed else said == answer.text
     assert answer.failed is failed
+    assert answer.sandbox == tier
 
 
 def test_long_output_is_cut_in_the_middle() -> None:

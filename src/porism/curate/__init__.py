@@ -33,6 +33,7 @@ from pydantic import Field
 from porism import console, recipe, store
 from porism.curate._source import Source
 from porism.errors import DataError, RecipeError
+from porism.files import Malformed, each
 from porism.find import find
 from porism.records import Record
 
@@ -106,8 +107,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         return
     source = Source(settings.input)
     if not len(source):
-        first = next((reason for _, reason in source.malformed()), "")
-        raise DataError(f"{', '.join(settings.input)}: no records in the input. {first}".rstrip())
+        raise DataError(_nothing(settings, source))
     if source.unread:
         console.notice(f"  {source.unread:,} lines are no records; they are in {out.dropped}")
     if step.__name__ == "make":
@@ -115,9 +115,18 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     else:
         decide = (lambda records: bound(records, out.beside, out.add)) if step.__name__ == "write" else bound
         _decide(part, decide, source, out)
-    out.counts.update(_reasons(out))
+    reasons = _reasons(out)
+    out.counts.update(reasons)
     if not out.counts["records"]:
-        raise DataError(f"curate {part} dropped all {len(source)} records. See {out.dropped} for the reasons.")
+        told = ", ".join(f"{count} {name.removeprefix('dropped: ')}" for name, count in reasons.most_common(3))
+        raise DataError(f"curate {part} dropped all {len(source)} records ({told}). See {out.dropped} for the reasons.")
+
+
+def _nothing(settings: Settings, source: Source) -> str:
+    """What is said of an input without records."""
+    first = next((reason for _, reason in source.malformed()), "")
+    text = f"{', '.join(settings.input)}: no records in the input."
+    return f"{text} {first} A data set of another layout is read by 'porism problems file' first." if first else text
 
 
 def _step(part: str) -> Callable[..., Any]:
@@ -206,4 +215,5 @@ def _reasons(out: store.Output) -> Counter[str]:
     """How often each reason was given, up to its colon."""
     if not out.dropped.is_file():
         return Counter()
-    return Counter(f"dropped: {row['reason'].partition(':')[0]}" for _, row in store.rows(out.dropped))
+    rows = (row for _, row in each(out.dropped) if not isinstance(row, Malformed))
+    return Counter(f"dropped: {row['reason'].partition(':')[0]}" for row in rows)

@@ -154,13 +154,26 @@ class _Finder:
 
 
 def _thinned(found: npt.NDArray[np.bool_], cosines: Floats) -> npt.NDArray[np.bool_]:
-    """Of each row and each column the first that was found and the most similar one: enough to join them."""
-    kept = np.zeros_like(found)
+    """Of each row and each column the most similar one, and enough others to join whatever all together join."""
+    kept: npt.NDArray[np.bool_] = np.zeros(found.shape, np.bool_)
     inside = np.where(found, cosines, -2.0)
     for axis in (0, 1):
         line = np.flatnonzero(found.any(axis=axis))
-        for at in (found.argmax(axis=axis)[line], inside.argmax(axis=axis)[line]):
-            kept[(at, line) if axis == 0 else (line, at)] = True
+        at = inside.argmax(axis=axis)[line]
+        kept[(at, line) if axis == 0 else (line, at)] = True
+    rows: npt.NDArray[np.bool_] = np.asarray(found.any(axis=1))  # those that no row or column before has reached
+    columns: npt.NDArray[np.bool_] = np.asarray(found.any(axis=0))
+    while rows.any():
+        reached = [int(rows.argmax())]
+        rows[reached] = False
+        while reached:
+            row = reached.pop()
+            fresh = np.flatnonzero(found[row] & columns)
+            kept[row, fresh], columns[fresh] = True, False
+            for column in fresh.tolist():
+                others = np.flatnonzero(found[:, column] & rows)
+                kept[others, column], rows[others] = True, False
+                reached += others.tolist()
     return kept
 
 
@@ -235,16 +248,20 @@ def _assigned(vectors: Floats, places: Ints, centroids: Floats, margin: float) -
     return first, second
 
 
-def nearest(vectors: Floats, among: Floats) -> tuple[Floats, Ints]:
+def nearest(vectors: Floats, among: Floats, apart: tuple[U64, U64] | None = None) -> tuple[Floats, Ints]:
     """The most similar of some vectors to each: its cosine, [N], and its position, [N].
 
     Args:
         vectors: of length 1. [N, D]
         among: what is searched, in full; at least one. [M, D]
+        apart: a number for each of the former and of the latter: those with different ones are not looked at, and
+            where all are different the cosine is −2. [N], [M]
     """
     cosines, places = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.int64)
     for start in range(0, len(vectors), _BLOCK):
         scores = vectors[start : start + _BLOCK] @ among.T
+        if apart is not None:
+            scores[apart[0][start : start + _BLOCK, None] != apart[1][None, :]] = -2.0
         at = scores.argmax(axis=1)
         places[start : start + _BLOCK] = at
         cosines[start : start + _BLOCK] = scores[np.arange(len(scores)), at]

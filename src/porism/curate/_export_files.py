@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any, Protocol, Self
 import yaml
 
 from porism import __version__, files
-from porism.errors import DataError, MissingExtra
+from porism.curate._text import readable
+from porism.errors import MissingExtra
 
 __all__ = ["Lines", "Table", "Writer", "card", "dataset_info"]
 
 _AT_ONCE = 1_000
+_MOST_SOURCES = 50
+_SHOWN = 600
+"""Characters of a text that a card shows."""
 
 
 class Writer(Protocol):
@@ -56,7 +61,7 @@ class Lines:
 
 
 class Table:
-    """Parquet, some rows at a time. The columns are those of the first rows; a row with others is an error."""
+    """Parquet, some rows at a time; all have the columns of the first."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._temporary = path, path.with_name(f"{path.name}.tmp")
@@ -93,12 +98,6 @@ class Table:
         import pyarrow.parquet as pq
 
         schema = self._writer.schema if self._writer else _schema(self._rows[0])
-        for row in self._rows:
-            if list(row) != schema.names:
-                raise DataError(
-                    f"the rows have different columns: {', '.join(schema.names)} and {', '.join(row)}. "
-                    "Name one layout with rows=…, or export the classes of records apart."
-                )
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._temporary, schema)
         self._writer.write_table(pa.Table.from_pylist([dict(row) for row in self._rows], schema))
@@ -166,10 +165,13 @@ def card(
         "size_categories": [_size(total)],
         "configs": [{"config_name": "default", "data_files": [{"split": split, "path": f"data/{split}-*"}]}],
     }
-    listed = "\n".join(f"| {source or 'not known'} | {count:,} |" for source, count in sources.most_common())
+    shown = [(_cell(source), count) for source, count in sources.most_common(_MOST_SOURCES)]
+    if len(sources) > _MOST_SOURCES:
+        shown.append((f"{len(sources) - _MOST_SOURCES} others", total - sum(count for _, count in shown)))
+    listed = "\n".join(f"| {source} | {count:,} |" for source, count in shown)
     columns = ", ".join(f"`{column}`" for column in row)
-    example = json.dumps(row, ensure_ascii=False, indent=1)
-    fence = "````" if "```" in example else "```"
+    example = json.dumps(_short(row), ensure_ascii=False, indent=1)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", example)), default=0))
     return "\n".join(
         (
             f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---\n",
@@ -183,6 +185,20 @@ def card(
             f'rows = load_dataset("path/to/this/folder", split="{split}")\n```\n',
         )
     )
+
+
+def _cell(source: str) -> str:
+    """A source's name in a table's cell, whatever stands in it."""
+    return " ".join(readable(source).split())[:_SHOWN].replace("|", "\\|") or "not known"
+
+
+def _short(value: Any) -> Any:
+    """The same with its long texts cut."""
+    if isinstance(value, Mapping):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return f"{value[:_SHOWN]}…" if isinstance(value, str) and len(value) > _SHOWN else value
 
 
 def _size(total: int) -> str:

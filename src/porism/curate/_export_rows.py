@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from porism.curate._text import readable
 from porism.records import JUDGED, Attempt, Example, Message, Pair, Problem, Record, Stepwise
 
 __all__ = ["Exchange", "Rows", "alpaca", "exchange", "sharegpt", "trl"]
@@ -50,8 +51,8 @@ def exchange(record: Record) -> Exchange:
         found = Exchange(record.id, record.prompt, said)
     else:
         raise ValueError("no conversation: concepts have neither question nor answer")  # noqa: TRY004 (a reason to drop it)
-    for turn in (*found.prompt, *found.completion, *found.rejected):
-        if "\0" in turn["content"] or any("\ud800" <= sign <= "\udfff" for sign in turn["content"]):
+    for text in (found.answer, *(turn["content"] for turn in (*found.prompt, *found.completion, *found.rejected))):
+        if "\0" in text or readable(text) != text:
             raise ValueError("unfit text: a NUL character or half of a surrogate pair")
     if not any(turn["content"].strip() for turn in found.prompt):
         raise ValueError("no prompt: it is empty")
@@ -71,8 +72,13 @@ def _of_problem(problem: Problem) -> Exchange:
 # --- TRL ---------------------------------------------------------------------------------------------
 
 
-def trl(found: Exchange, rows: Rows) -> dict[str, Any]:
+def trl(found: Exchange, rows: Rows, *, whole: bool = False) -> dict[str, Any]:
     """A row of one of TRL's conversational layouts.
+
+    Args:
+        found: what a record says.
+        rows: the layout.
+        whole: also write an answer that is not known, as an empty text: a table has the same columns in all rows.
 
     Raises:
         ValueError: the record lacks what the layout asks for.
@@ -80,7 +86,7 @@ def trl(found: Exchange, rows: Rows) -> dict[str, Any]:
     if rows == "auto":
         rows = "preference" if found.rejected else "prompt_completion"
     row = {"id": found.id, **_TRL[rows](found)}
-    return {**row, "answer": found.answer} if found.answer and rows != "preference" else row
+    return {**row, "answer": found.answer} if (found.answer or whole) and rows != "preference" else row
 
 
 def _said(found: Exchange) -> list[Message]:
@@ -121,14 +127,24 @@ _TRL: Mapping[str, Callable[[Exchange], dict[str, Any]]] = {
 _SPEAKERS = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 
-def sharegpt(found: Exchange) -> dict[str, Any]:
+def sharegpt(found: Exchange, *, in_turn: bool = False) -> dict[str, Any]:
     """A row of ShareGPT's layout; a pair has LLaMA-Factory's ``chosen`` and ``rejected``.
 
+    Args:
+        found: what a record says.
+        in_turn: refuse turns that do not alternate, which LLaMA-Factory passes over.
+
     Raises:
-        ValueError: the record has no answer to train on.
+        ValueError: the record has no answer to train on, or its turns do not alternate.
     """
     said = _said(found)
     system, turns = _without_system(found.prompt)
+    roles = [
+        "user" if turn["role"] == "tool" else turn["role"]
+        for turn in (*turns, *(said[-1:] if found.rejected else said))
+    ]
+    if in_turn and roles != ["user", "assistant"] * (len(roles) // 2):
+        raise ValueError("turns: LLaMA-Factory takes questions and answers in turn")
     row: dict[str, Any] = {"id": found.id}
     if found.rejected:
         row |= {

@@ -1,15 +1,19 @@
-"""A small language for conditions on a record's tags, read with Python's parser and computed here: nothing is run.
+r"""A small language for conditions on a record's tags, read with Python's parser and computed here: nothing is run.
 
 ``difficulty >= 3 and subject in ["algebra", "geometry"] and not contains(question, "figure")``
 
 Values are texts, numbers, true, false, null and lists of these. A name that a record lacks is null. Comparisons with
 null, or of a text with a number, are false, so a strange record stops nothing; ``== null`` asks whether it is missing.
+A backslash is a backslash, so that a formula can be written as it is: ``contains(question, "\frac")``; but ``\n`` and
+``\t`` that no letter follows are a new line and a tabulator.
 Two texts of one scale (``very easy`` … ``very hard``, ``very poor`` … ``excellent``) are compared by their rank.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,7 +28,10 @@ SCALES = (
 )
 """Texts that have an order."""
 
-_LONGEST, _DEEPEST = 4_000, 50
+_LONGEST, _DEEPEST = 4_000, 60
+_ESCAPE = re.compile(r"""\\(?:([\\"']|[nt](?![A-Za-z]))|)""")
+"""A backslash, and what makes it an escape; by itself it is what it is, as in LaTeX."""
+_LINE_END = re.compile(r"\s*\n\s*")
 _RANKS = {name: (scale, rank) for scale, names in enumerate(SCALES) for rank, name in enumerate(names)}
 _CONSTANTS = {"null": None, "true": True, "false": False, "None": None, "True": True, "False": False}
 
@@ -60,29 +67,28 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        self.text = " ".join(text.split())
+        self.text = _LINE_END.sub(" ", text).strip()
         self.names: set[str] = set()
         """The names that it asks for."""
         if len(text) > _LONGEST:
             raise RecipeError(f"where: expected at most {_LONGEST} characters, got {len(text)}.")
         try:
-            tree = ast.parse(self.text, mode="eval")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(_ESCAPE.sub(lambda found: found[0] if found[1] else r"\\", self.text), mode="eval")
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             why = getattr(error, "msg", None) or type(error).__name__
             raise RecipeError(f"where: {self.text[:80]!r} is no condition ({why}). Example: {_EXAMPLE}") from None
-        self._compute = self._node(tree.body, 0)
+        if _is_deep(tree):
+            raise RecipeError(f"where: nested more than {_DEEPEST} deep.")
+        self._compute = self._node(tree.body)
 
     def __call__(self, tags: Mapping[str, Any]) -> bool:
         """Whether it holds for a record's tags."""
         return bool(self._compute(tags))
 
-    def _node(self, node: ast.AST, depth: int) -> Node:  # noqa: C901, PLR0911, PLR0912 (a case for each kind of node)
-        if depth > _DEEPEST:
-            raise RecipeError(f"where: nested more than {_DEEPEST} deep.")
-
-        def inner(part: ast.AST) -> Node:
-            return self._node(part, depth + 1)
-
+    def _node(self, node: ast.AST) -> Node:  # noqa: C901, PLR0911, PLR0912 (a case for each kind of node)
+        inner = self._node
         match node:
             case ast.Constant(value=str() | int() | float() | bool() | None as constant):
                 return lambda _: constant
@@ -126,6 +132,14 @@ class Expression:
     def _name(self, name: str) -> Node:
         self.names.add(name)
         return lambda tags: found(tags, name)
+
+
+def _is_deep(tree: ast.AST) -> bool:
+    """Whether more nodes stand within one another than are read."""
+    level: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        level = [inner for node in level for inner in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
 _EXAMPLE = """difficulty >= 3 and subject in ["algebra", "geometry"]"""

@@ -12,7 +12,7 @@ from typing import Any, Self
 from porism import recipe
 from porism.curate._expression import SCALES
 from porism.curate._rules import SUBJECTS
-from porism.curate._text import question_of, response_of
+from porism.curate._text import question_of, readable, response_of
 from porism.engines import LOADS, Engine, Request, Sampling, cached
 from porism.errors import RecipeError
 from porism.find import find
@@ -49,7 +49,8 @@ _TAGS: Mapping[str, Mapping[str, Any]] = {
 _EXPLAINED = 160
 _QUESTION, _RESPONSE = 4_000, 4_000
 """Characters that are shown."""
-_MAX_TOKENS = 256
+_MAX_TOKENS = 512
+"""A bound only: a reply ends with its object."""
 
 
 def schema(tags: Sequence[str]) -> dict[str, Any]:
@@ -114,8 +115,8 @@ class Judge:
 
     def _filled(self, record: Record) -> str:
         """The prompt; what is judged stands between marks that it cannot contain."""
-        question, response = question_of(record)[:_QUESTION], response_of(record)[:_RESPONSE]
-        mark = hashlib.sha256(f"{question}\0{response}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        question, response = readable(question_of(record)[:_QUESTION]), readable(response_of(record)[:_RESPONSE])
+        mark = hashlib.sha256(f"{question}\0{response}".encode()).hexdigest()[:16]
         text = f"{mark}\nInstruction:\n{question}\n\nResponse:\n{response}\n{mark}"
         wanted = "\n".join(f"- {name}: {_told(_TAGS[name])}" for name in self._tags)
         return self._prompt.replace("{tags}", wanted).replace("{mark}", mark).replace("{text}", text)

@@ -117,14 +117,12 @@ class Matcher:
     def _by_semantic(self, questions: Sequence[str]) -> list[tuple[int, float] | None]:
         if self._vectors is None or not questions:
             return [None] * len(questions)
-        cosines, places = _cells.nearest(self._embed(questions), self._vectors)
-        apart = self._apart(questions)
-        same = (
-            np.ones(len(places), np.bool_) if apart is None or self._numbers is None else apart == self._numbers[places]
-        )
+        own = self._apart(questions)
+        apart = None if own is None or self._numbers is None else (own, self._numbers)
+        cosines, places = _cells.nearest(self._embed(questions), self._vectors, apart)
         return [
-            (int(place), float(cosine)) if cosine >= self._cosine and fit else None
-            for place, cosine, fit in zip(places, cosines, same, strict=True)
+            (int(place), float(cosine)) if cosine >= self._cosine else None
+            for place, cosine in zip(places, cosines, strict=True)
         ]
 
     def _masked(self, questions: Sequence[str]) -> list[str]:

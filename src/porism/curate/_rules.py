@@ -1,4 +1,4 @@
-r"""Subject, difficulty and safety of a question by rules: no model, no network, about a millisecond.
+r"""Subject, difficulty and safety of a question by rules: no model, no network, a millisecond or two.
 
 The subjects are those of MATH (Hendrycks et al., 2021, arXiv:2103.03874), and a few beyond. Words speak for subjects
 with weights (``subjects.txt``); the heaviest subject is taken. Difficulty is MATH's level, 1 to
@@ -94,6 +94,7 @@ def subject_scores(question: str) -> dict[str, float]:
     return found
 
 
+@functools.lru_cache(maxsize=1)
 def subject(question: str) -> str:
     """The subject with the greatest weight; ``other`` where hardly anything speaks for one.
 

@@ -101,8 +101,7 @@ def find(
     if method == "near":
         search: _Search = _Near(look.sets(), least, apart)
     else:
-        vectors = embeddings.embed(look.texts, encoder=encoder, model=encoder_model)
-        search = _Semantic(vectors[look.order], least, apart)
+        search = _Semantic(look.vectors(encoder, encoder_model), least, apart)
     heads = settle(len(look.order), search)
     return look.found(heads, search)
 
@@ -156,6 +155,13 @@ class _Look:
         starts = np.concatenate(([0], np.cumsum(ordered)))
         places = np.repeat(begins[:-1][self.order] - starts[:-1], ordered) + np.arange(starts[-1])
         return _minhash.Ragged(values[places], starts)
+
+    def vectors(self, encoder: str, model: str) -> Floats:
+        """The embeddings of the texts, in canonical order. [N, D]."""
+        found = embeddings.embed(self.texts, encoder=encoder, model=model)
+        self.texts.clear()
+        ordered: Floats = found[self.order]
+        return ordered
 
     def found(self, heads: Ints, search: _Search | None = None) -> Found:
         """The clusters in the order of the input."""

@@ -6,11 +6,12 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from porism import store
+from porism import console, store
+from porism.errors import DataError
 from porism.files import Malformed
 from porism.records import Record
 
-__all__ = ["Source"]
+__all__ = ["Source", "others"]
 
 
 class Source:
@@ -49,7 +50,7 @@ class Source:
 
     def malformed(self) -> Iterator[tuple[Mapping[str, str], str]]:
         """Each line that is no record, as a row to be kept, with the reason why it is dropped."""
-        for found in self._all():
+        for found in self._all() if self.unread else ():
             if isinstance(found, Malformed):
                 yield {"line": found.line}, f"malformed: {found.complaint}"
 
@@ -66,3 +67,29 @@ class Source:
             else:
                 records += 1
         return records, unread
+
+
+def others(paths: Sequence[str]) -> Iterator[tuple[str, Record]]:
+    """The records of further files that a step reads, each with its path.
+
+    Lines that are no records are passed over, and told of.
+
+    Args:
+        paths: files or stage folders.
+
+    Raises:
+        DataError: one of them is not there, or no line of it is a record.
+    """
+    for path in paths:
+        records = unread = 0
+        first = ""
+        for found in store.read_each(path):
+            if isinstance(found, Malformed):
+                unread, first = unread + 1, first or found.complaint
+            else:
+                records += 1
+                yield path, found
+        if unread and not records:
+            raise DataError(f"{path}: expected records, found none. {first}")
+        if unread:
+            console.notice(f"  {path}: {unread:,} lines are no records and are passed over. The first: {first}")

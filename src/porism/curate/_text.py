@@ -21,6 +21,7 @@ __all__ = [
     "normal",
     "numbers",
     "question_of",
+    "readable",
     "response_of",
     "tokens",
     "without_numbers",
@@ -97,6 +98,11 @@ def by_of(record: Record, by: str) -> str:
 def _joined(messages: object) -> str:
     turns: list[Message] = list(messages)  # type: ignore[call-overload]  # a sequence of messages
     return "\n".join(message["content"] for message in turns)
+
+
+def readable(text: str) -> str:
+    """The text with each half of a surrogate pair, which JSON can hold and no encoder can read, as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def digest(text: str) -> bytes:

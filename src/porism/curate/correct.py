@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from porism.errors import DataError
+from porism.curate._graded import NOT_GRADED, is_graded, require_graded
 from porism.records import Attempt, Record
 
 __all__ = ["READS", "curate"]
@@ -16,10 +16,14 @@ def curate(records: Iterable[Record]) -> Iterator[tuple[Record, str]]:
     """Drop what is not judged correct, with its status as the reason.
 
     Raises:
-        DataError: a record is not a graded attempt.
+        DataError: no record is a graded attempt.
     """
+    graded = 0
     for record in records:
-        if not isinstance(record, Attempt) or record.verdict is None:
-            raise DataError(f"the record {record.id} is not a graded attempt. Run 'porism solve' first.")
+        if not is_graded(record) or record.verdict is None:
+            yield record, NOT_GRADED
+            continue
+        graded += 1
         verdict = record.verdict
         yield record, "" if verdict.correct else f"{verdict.status}: {verdict.reason or f'read {verdict.answer!r}'}"
+    require_graded(graded)

@@ -16,6 +16,7 @@ from porism import store
 from porism.curate import _matching
 from porism.curate._matching import Hit
 from porism.curate._similar import Encoder, EncoderModel
+from porism.curate._source import others
 from porism.curate._text import question_of
 from porism.embeddings import fingerprint
 from porism.errors import DataError
@@ -55,9 +56,10 @@ def curate(
     """Pass on what does not stand in the test sets.
 
     Raises:
-        DataError: ``action`` is ``refuse`` and a record hits; the message shows both questions.
+        DataError: ``action`` is ``refuse`` and a record hits, the message shows both questions; or a test set is not
+            there.
     """
-    held_out = [(f"{path} {record.id}", question_of(record)) for path in against for record in store.read(path)]
+    held_out = [(f"{path} {record.id}", question_of(record)) for path, record in others(against)]
     matcher = _matching.Matcher(
         [question for _, question in held_out],
         methods=methods,

@@ -11,7 +11,8 @@ parquet        ``NAME.parquet``, the same rows
 datasets       ``NAME/``: ``data/SPLIT-00000-of-00001.parquet`` and a card, README.md
 =============  ====================================================================================================
 
-Records stand unchanged in ``records.jsonl`` too; one that the layout cannot hold is dropped with its reason.
+Records stand unchanged in ``records.jsonl`` too; one that the layout cannot hold is dropped with its reason. In a table
+and for LLaMA-Factory all rows have the columns of the first.
 """
 
 from __future__ import annotations
@@ -26,13 +27,19 @@ from pydantic import Field
 
 from porism.curate._export_files import Lines, Table, Writer, card, dataset_info
 from porism.curate._export_rows import Exchange, Rows, alpaca, exchange, sharegpt, trl
-from porism.errors import DataError
+from porism.errors import RecipeError
 from porism.files import write_json, write_text
 from porism.records import Record
 
-__all__ = ["Format", "write"]
+__all__ = ["Format", "check", "write"]
 
 Format = Literal["sharegpt", "alpaca", "llamafactory", "trl", "parquet", "datasets"]
+
+
+Name = Annotated[
+    str, Field(description="the files' name, without what follows the dot", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+]
+_TAKEN = ("records", "dropped")
 
 
 def write(
@@ -45,9 +52,7 @@ def write(
     style: Annotated[
         Literal["sharegpt", "alpaca"], Field(description="the layout of the rows for LLaMA-Factory")
     ] = "sharegpt",
-    file: Annotated[
-        str, Field(description="the files' name, without what follows the dot", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    ] = "data",
+    file: Name = "data",
     split: Annotated[str, Field(description="the split of a datasets folder", pattern=r"^[A-Za-z0-9_]+$")] = "train",
     license: Annotated[str, Field(description="for a card: a licence as the hub spells it, such as mit")] = "",  # noqa: A002
     language: Annotated[list[str], Field(description="for a card: codes of languages, such as zh")] = [],  # noqa: B006
@@ -67,9 +72,10 @@ def write(
         language: for ``datasets``.
 
     Raises:
-        DataError: no row could be written, or rows have different columns and the format has a table.
+        RecipeError: the name is that of a file that every stage writes.
         MissingExtra: the format needs pyarrow.
     """
+    check(file=file)
     made = _maker(format, rows, style)
     sources, first = Counter[str](), dict[str, Any]()
     paths = _Paths(place, format, file, split)
@@ -83,8 +89,9 @@ def write(
             except ValueError as error:
                 yield record, str(error)
                 continue
-            if first and list(row) != list(first) and format == "llamafactory":
-                raise DataError(f"the rows have different columns: {', '.join(first)} and {', '.join(row)}.")
+            if first and list(row) != list(first) and (paths.is_table or format == "llamafactory"):
+                yield record, f"other columns: {', '.join(row)} instead of {', '.join(first)}"
+                continue
             first = first or dict(row)
             sources[found.source] += 1
             writer.add(row)
@@ -101,11 +108,24 @@ def write(
         add(readme)
 
 
+def check(*, file: Name = "data") -> None:
+    """The name is free.
+
+    Raises:
+        RecipeError: every stage writes files of that name.
+    """
+    if file in _TAKEN:
+        raise RecipeError(
+            f"curate export: file: {file!r} is what every stage calls a file of its own. Choose another name."
+        )
+
+
 def _maker(format: Format, rows: Rows, style: str) -> Callable[[Exchange], Mapping[str, Any]]:  # noqa: A002
-    if format in ("sharegpt", "alpaca", "llamafactory"):
-        name = style if format == "llamafactory" else format
-        return sharegpt if name == "sharegpt" else alpaca
-    return lambda found: trl(found, rows)
+    if format == "alpaca" or (format == "llamafactory" and style == "alpaca"):
+        return alpaca
+    if format in ("sharegpt", "llamafactory"):
+        return lambda found: sharegpt(found, in_turn=format == "llamafactory")
+    return lambda found: trl(found, rows, whole=format in ("parquet", "datasets"))
 
 
 class _Paths:

@@ -9,8 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from porism.curate import Made, Source
-from porism.curate._shares import allocate, draw, tempered
+from porism.curate._draw import draw
 from porism.errors import RecipeError
+from porism.mixture import allocate, tempered
 from porism.recipe import Seed
 
 __all__ = ["make"]
@@ -50,7 +51,7 @@ def _taken(
     for name, given in (("weights", weights), ("quotas", quotas)):
         if given and len(given) != len(sizes):
             raise RecipeError(f"curate mix: {name}: expected one for each of {len(sizes)} inputs, got {len(given)}.")
-        if any(value < 0 for value in given):
+        if not all(0 <= value < float("inf") for value in given):
             raise RecipeError(f"curate mix: {name}: expected numbers that are not negative, got {given}.")
     if weights and quotas:
         raise RecipeError("curate mix: expected weights or quotas, got both. Leave one out.")

@@ -7,6 +7,7 @@ dropped with the reason.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
 
@@ -14,9 +15,9 @@ from pydantic import Field
 
 from porism import chains
 from porism.curate import Made
+from porism.curate._graded import NOT_GRADED, is_graded, require_graded
 from porism.curate._tags import tagged
 from porism.curate._text import digest
-from porism.errors import DataError
 from porism.preferences import Candidate, Choice, candidate, choose
 from porism.records import Attempt, Message, Pair, Record, content_id
 
@@ -71,36 +72,35 @@ def make(
     """Pairs, in the order in which they are complete. The input is gone through twice; only what is in a pair is held.
 
     Raises:
-        DataError: a record is not a graded attempt.
+        DataError: no record is a graded attempt.
     """
     rule = _Rule(margin, reward, pairs, balance, max_pass_rate, well_formed)
     roles, reasons = _plan(records, rule)
     waiting: dict[tuple[str, int], Attempt] = {}
     for at, record in enumerate(records):
-        attempt = _attempt(record)
         role = roles.get(at)
-        if role is None:
-            key = _key(attempt)
-            yield Made(attempt, reasons.get(key) or "spare: other attempts at the problem make its pairs")
-            continue
-        other = waiting.pop((role.key, role.number), None)
-        if other is None:
-            waiting[role.key, role.number] = attempt
+        if not is_graded(record):
+            yield Made(record, NOT_GRADED)
+        elif role is None:
+            yield Made(record, reasons.get(_key(record)) or "spare: other attempts at the problem make its pairs")
+        elif (other := waiting.pop((role.key, role.number), None)) is None:
+            waiting[role.key, role.number] = record
         else:
-            chosen, rejected = (attempt, other) if role.is_chosen else (other, attempt)
+            chosen, rejected = (record, other) if role.is_chosen else (other, record)
             yield Made(_pair(chosen, rejected, role.choice))
 
 
 def _plan(records: Iterable[Record], rule: _Rule) -> tuple[dict[int, _Role], dict[str, str]]:
     """What each attempt is in a pair, by its place in the input, and why a prompt has none. Texts are not held."""
     groups: dict[str, list[tuple[int, Candidate]]] = {}
-    for at, record in enumerate(records):
-        attempt = _attempt(record)
-        value = tagged(attempt, rule.reward)
-        found = candidate(attempt, float(value) if isinstance(value, (int, float)) else None)
+    for at, attempt in enumerate(records):
+        if not is_graded(attempt):
+            continue
+        found = candidate(attempt, _number(tagged(attempt, rule.reward)))
         text = digest(" ".join(attempt.text.split())).hex() if attempt.text.strip() else ""
         whole = found.whole and (not rule.well_formed or _is_well_formed(attempt.text))
         groups.setdefault(_key(attempt), []).append((at, dataclasses.replace(found, text=text, whole=whole)))
+    require_graded(len(groups))
     roles: dict[int, _Role] = {}
     reasons: dict[str, str] = {}
     for key, group in groups.items():
@@ -118,17 +118,21 @@ def _plan(records: Iterable[Record], rule: _Rule) -> tuple[dict[int, _Role], dic
     return roles, reasons
 
 
+def _number(value: object) -> float | None:
+    """A reward that can be compared; None for anything else, such as one without end."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 def _is_well_formed(text: str) -> bool:
     """Whether what reasoning there is was closed and is not empty, and a response follows."""
     chain = chains.read(text)
     thought = chain.reasoning is None or bool(chain.reasoning.of(text).strip())
     return chain.closed and thought and bool(chain.response.of(text).strip())
-
-
-def _attempt(record: Record) -> Attempt:
-    if not isinstance(record, Attempt) or record.verdict is None:
-        raise DataError(f"the record {record.id} is not a graded attempt. Run 'porism solve' first.")
-    return record
 
 
 def _key(attempt: Attempt) -> str:

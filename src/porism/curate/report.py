@@ -13,8 +13,9 @@ from pydantic import Field
 
 from porism import __version__, store
 from porism.curate._tags import Tags, found
-from porism.curate._text import question_of, response_of
-from porism.files import Malformed
+from porism.curate._text import question_of, readable, response_of
+from porism.files import Malformed, each
+from porism.placed import DROPPED, RECORDS
 from porism.records import Record
 
 __all__ = ["page"]
@@ -26,6 +27,8 @@ _OF = re.compile(r"^(?P<kind>(?:\w+ )?duplicate): of (?P<head>[0-9a-f]{16})(?P<r
 _WITH = re.compile(r"^(?P<kind>(?:[\w-]+ )?overlap): (?P<rest>.*)$", re.DOTALL)
 _TAKES = {"curate pair": 2}
 """Records that one of a step's results is made of."""
+_LONGEST_KIND = 80
+_UNSEEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _BINS = (10, 20, 40, 80, 160, 320, 640, 1280)
 
 
@@ -76,10 +79,19 @@ def page(
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown_text,
     )
     steps = [_step(path, tags, examples) for path in stages]
     return environment.get_template("report.html.j2").render(steps=steps, version=__version__)
+
+
+def _shown_text(value: Any) -> Any:
+    """A value of the page: of a text the signs that a browser cannot show, or that would mix up the rest, as U+FFFD."""
+    return _UNSEEN.sub("\ufffd", readable(value)) if isinstance(value, str) else value
 
 
 def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
@@ -88,10 +100,11 @@ def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
     manifest = _manifest(records, out)
     counts, lengths, kept = _distributions(records, tags)
     dropped, told, clusters, hits = _dropped(out.dropped, examples)
+    prefix = "" if out.alone else f"{records.stem}."
     parts = [
-        (name.removesuffix(".jsonl"), manifest["counts"].get(name.removesuffix(".jsonl"), 0))
-        for name in manifest["outputs"]
-        if name.endswith(".jsonl") and name not in (out.records.name, out.dropped.name)
+        (name, count)
+        for name, count in manifest["counts"].items()
+        if f"{prefix}{name}.jsonl" in manifest["outputs"] and name not in (RECORDS, DROPPED)
     ]
     distributions = {name: _bars(counter) for name, counter in counts.items() if counter}
     if lengths:
@@ -164,9 +177,11 @@ def _dropped(
     sizes: Counter[str] = Counter()
     members: dict[str, list[tuple[str, str]]] = {}
     hits: list[tuple[str, str, str]] = []
-    for _, row in store.rows(file) if file.is_file() else ():
+    for _, row in each(file) if file.is_file() else ():
+        if isinstance(row, Malformed):
+            continue
         reason = str(row.pop("reason", ""))
-        kind = reason.partition(":")[0]
+        kind = reason.partition(":")[0][:_LONGEST_KIND]
         counts[kind] += 1
         question, answer = _shown(row)
         cluster, hit = _OF.match(reason), _WITH.match(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
@@ -10,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from porism import embeddings
+from porism import console, embeddings
 from porism.curate import _minhash, _text
-from porism.curate._shares import allocate, draw, tempered
+from porism.curate._draw import draw
 from porism.curate._similar import Encoder, EncoderModel
 from porism.curate._tags import tagged
 from porism.embeddings import fingerprint
+from porism.errors import RecipeError
+from porism.mixture import allocate, tempered
 from porism.recipe import Seed
 from porism.records import Record
 
-__all__ = ["curate", "hashes"]
+__all__ = ["check", "curate", "hashes"]
 
 Floats = npt.NDArray[np.float32]
 Diversity = Annotated[
@@ -27,8 +30,15 @@ Diversity = Annotated[
     Field(description="take records that differ: by n-grams, by embeddings, or at random"),
 ]
 
+Weights = Annotated[
+    dict[str, float], Field(description="value of a tag → how much more often it is taken; 0 for never")
+]
+
+_HEAVIEST = 1_000_000
 _SKETCH = 256
 """Numbers that stand for a text's n-grams."""
+_LONGEST = 200
+"""Characters of a tag's value."""
 _GROUP = 4_000
 """Records among which the most different are sought at once: the work grows with the square of it."""
 
@@ -38,9 +48,7 @@ def curate(
     *,
     count: Annotated[int, Field(description="records to keep", ge=1)],
     by: Annotated[list[str], Field(description="tags whose values make the groups")] = ["subject", "difficulty"],  # noqa: B006
-    weights: Annotated[
-        dict[str, float], Field(description="value of a tag → how much more often it is taken; 0 for never")
-    ] = {},  # noqa: B006
+    weights: Weights = {},  # noqa: B006
     temperature: Annotated[
         float, Field(description="1 takes groups in proportion to their sizes, more makes them equal", gt=0)
     ] = 1.0,
@@ -53,19 +61,24 @@ def curate(
 
     Within a group the first is taken at random, then always the one that is least like those taken (farthest-first;
     Gonzalez, 1985). Large groups are cut at random into parts, of which each gives its share.
+
+    Raises:
+        RecipeError: a weight that is out of range.
     """
+    check(weights=weights)
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     order: list[int] = []
     texts: list[str] = []
     for at, record in enumerate(records):
-        groups[tuple(str(tagged(record, name)) for name in by)].append(at)
+        groups[_group(record, by)].append(at)
         order.append(draw(seed, record.id))
         if diversity != "none":
             texts.append(_text.question_of(record)[: _text.LONGEST])
+    _tell_of_unseen(groups, by)
     names = sorted(groups)
     sizes = [len(groups[name]) for name in names]
     favoured = [
-        weight * _product(weights.get(value, 1.0) for value in name)
+        weight * math.prod(weights.get(value, 1.0) for value in name)
         for weight, name in zip(tempered(sizes, temperature), names, strict=True)
     ]
     wanted = allocate(sizes, favoured, min(count, sum(sizes)))
@@ -79,7 +92,20 @@ def curate(
         for name, n, size in zip(names, wanted, sizes, strict=True)
     }
     for at, record in enumerate(records):
-        yield record, "" if at in kept else shown[tuple(str(tagged(record, name)) for name in by)]
+        yield record, "" if at in kept else shown[_group(record, by)]
+
+
+def check(*, weights: Weights = {}) -> None:  # noqa: B006
+    """The weights are numbers that weigh something.
+
+    Raises:
+        RecipeError: one is not.
+    """
+    for value, weight in weights.items():
+        if not 0 <= weight <= _HEAVIEST:
+            raise RecipeError(
+                f"curate sample: weights: expected a number from 0 to {_HEAVIEST:,} for {value!r}, got {weight!r}."
+            )
 
 
 def hashes(
@@ -89,11 +115,16 @@ def hashes(
     return {"encoder": fingerprint(encoder, encoder_model)} if diversity == "semantic" else {}
 
 
-def _product(values: Iterable[float]) -> float:
-    found = 1.0
-    for value in values:
-        found *= max(0.0, value)
-    return found
+def _tell_of_unseen(groups: Iterable[tuple[str, ...]], by: Sequence[str]) -> None:
+    """Say which tags no record has: they may be mistyped, or not written yet."""
+    for at, name in enumerate(by):
+        if all(values[at] == str(None) for values in groups):
+            console.notice(f"  no record has the tag {name!r}: it makes no groups. 'porism curate tag' writes tags.")
+
+
+def _group(record: Record, by: Sequence[str]) -> tuple[str, ...]:
+    """What the record's tags say, as much of it as tells values apart."""
+    return tuple(str(tagged(record, name))[:_LONGEST] for name in by)
 
 
 def _vectors(texts: Sequence[str], diversity: str, encoder: str, encoder_model: str) -> Floats | None:

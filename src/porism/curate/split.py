@@ -14,9 +14,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from porism import console
 from porism.curate import Made
 from porism.curate._clusters import UnionFind
-from porism.curate._shares import draw
+from porism.curate._draw import draw
 from porism.curate._similar import Encoder, EncoderModel, Method, Numbers, Threshold, find
 from porism.curate._tags import tagged
 from porism.curate._text import By
@@ -73,6 +74,8 @@ def make(
             value = tagged(record, together)
             if value not in (None, ""):
                 sets.join([(at, first.setdefault(str(value), at))])
+        if not first:
+            console.notice(f"  no record has the tag {together!r}: it keeps nothing together.")
     heads = sets.heads().tolist()
     part_of = _deal(heads, found.ids, sizes, seed)
     main = next(iter(sizes))

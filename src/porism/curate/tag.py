@@ -16,7 +16,8 @@ from pydantic import Field
 from porism import store
 from porism.curate import _rules
 from porism.curate._judge import Judge
-from porism.curate._text import LONGEST, normal, question_of, response_of, tokens
+from porism.curate._source import others
+from porism.curate._text import LONGEST, normal, question_of, readable, response_of, tokens
 from porism.engines import LOADS
 from porism.errors import DataError, MissingExtra, RecipeError
 from porism.models.load import fingerprint
@@ -25,10 +26,11 @@ from porism.records import JUDGED, Attempt, Problem, Record
 
 __all__ = ["curate", "files", "hashes"]
 
-Tag = Literal["language", "subject", "difficulty", "safety", "words", "tokens", "pass_rate"]
+Tag = Literal["language", "subject", "difficulty", "safety", "words", "tokens", "pass_rate", "reward"]
 JudgeTag = Literal["difficulty", "quality", "category", "subject", "safety", "reward"]
 Attempts = Annotated[list[str], Field(description="graded attempts for pass_rate; the input itself where left empty")]
 Tokenizer = Annotated[str, Field(description="the model whose tokenizer counts, for tokens")]
+RewardModel = Annotated[str, Field(description="the reward model or verifier that scores answers, for reward")]
 JudgeTags = Annotated[list[JudgeTag], Field(description="tags that a model gives; they stand under 'judge'")]
 JudgeModel = Annotated[str, Field(description="the model that judges")]
 JudgeEngine = Annotated[str, Field(description="the engine that runs it")]
@@ -48,6 +50,7 @@ def curate(
     ],
     tokenizer: Tokenizer = "",
     attempts: Attempts = [],  # noqa: B006
+    reward_model: RewardModel = "",
     judge: JudgeTags = [],  # noqa: B006
     judge_model: JudgeModel = "",
     judge_engine: JudgeEngine = "local",
@@ -57,10 +60,11 @@ def curate(
     """Add tags to each record's ``meta``; see the module :mod:`porism.curate._rules` for those of rules.
 
     ``words`` writes ``question_words`` and ``response_words``, ``tokens`` ``question_tokens`` and ``response_tokens``,
-    ``pass_rate`` also ``passes_of``: how many attempts at the problem were judged.
+    ``pass_rate`` also ``passes_of``: how many attempts at the problem were judged; ``reward`` of pairs also
+    ``reward_difference``.
 
     Raises:
-        RecipeError: ``tokens`` without a tokenizer, or ``judge`` without a model.
+        RecipeError: ``tokens`` without a tokenizer, ``reward`` without a reward model, or ``judge`` without a model.
         DataError: ``pass_rate`` without attempts, or the judge failed too often.
     """
     makers = [_MAKERS[tag] for tag in tags if tag in _MAKERS]
@@ -68,7 +72,11 @@ def curate(
         makers.append(_counter(tokenizer))
     if "pass_rate" in tags:
         makers.append(_passes(_attempts(records, attempts)))
-    total = failed = 0
+    if "reward" in tags:
+        from porism.curate._reward import rewards
+
+        makers.append(rewards(reward_model))
+    total, failed, last = 0, 0, ""
     asking = Judge(judge, model=judge_model, engine=judge_engine, options=judge_options) if judge else nullcontext()
     with asking as judging:
         for batch in _batches(records, _AT_ONCE if judge else 1):
@@ -76,12 +84,13 @@ def curate(
             for record, opinion in zip(batch, opinions, strict=True):
                 found = {name: value for maker in makers for name, value in maker(record).items()}
                 total, failed = total + 1, failed + ("error" in opinion)
+                last = str(opinion.get("error", last))
                 extra = {"judge": opinion} if opinion else {}
                 yield dataclasses.replace(record, meta={**record.meta, **found, **extra}), ""
     if failed > max_failed * total:
         raise DataError(
             f"the judge gave no tags for {failed} of {total} records, more than max_failed={max_failed} allows. "
-            f"The last said: {opinion.get('error', 'nothing')}. Choose another judge_model, or raise max_failed."
+            f"The last said: {last}. Choose another judge_model, or raise max_failed."
         )
 
 
@@ -93,12 +102,14 @@ def files(*, attempts: Attempts = []) -> list[Path]:  # noqa: B006
 def hashes(
     *,
     tokenizer: Tokenizer = "",
+    reward_model: RewardModel = "",
     judge: JudgeTags = [],  # noqa: B006
     judge_model: JudgeModel = "",
     judge_engine: JudgeEngine = "local",
 ) -> dict[str, str]:
     """The fingerprints of the models."""
-    found = {"tokenizer": fingerprint(tokenizer)} if tokenizer else {}
+    used = {"tokenizer": tokenizer, "reward_model": reward_model}
+    found = {name: fingerprint(model) for name, model in used.items() if model}
     return found | ({"judge": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {})
 
 
@@ -147,7 +158,7 @@ def _counter(tokenizer: str) -> Callable[[Record], dict[str, Any]]:
     )
 
     def count(text: str) -> int:
-        return len(found(text, add_special_tokens=False)["input_ids"])
+        return len(found(readable(text), add_special_tokens=False)["input_ids"])
 
     return lambda record: {
         "question_tokens": count(question_of(record)),
@@ -158,8 +169,8 @@ def _counter(tokenizer: str) -> Callable[[Record], dict[str, Any]]:
 def _attempts(records: Iterable[Record], paths: Sequence[str]) -> Iterator[Record]:
     if not paths:
         yield from records
-    for path in paths:
-        yield from store.read(path, Attempt)
+    for _, record in others(paths):
+        yield record
 
 
 def _passes(attempts: Iterable[Record]) -> Callable[[Record], dict[str, Any]]:

@@ -99,7 +99,8 @@ def _made(unique: list[str], missing: list[int], found: Floats | None, kept: Any
     with console.progress("embedding", len(missing), "texts") as bar:
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
-            vectors = np.asarray(encoder.encode([unique[at] for at in some]), np.float32)
+            texts = [unique[at].encode("utf-8", "replace").decode() for at in some]  # half of a surrogate pair: no text
+            vectors = np.asarray(encoder.encode(texts), np.float32)
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
             found = np.empty((len(unique), vectors.shape[1]), np.float32) if found is None else found
             found[some] = vectors

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Guide", "Guides"]
 
+_COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""JSON on one line: a model that may write white space without end may never come to the end of its answer."""
+
 
 class Guide:
     """Follows one row.
@@ -80,7 +83,7 @@ class Guides:
             self._tables = hf.from_tokenizer(self._tokenizer)
         try:
             if sampling.json_schema:
-                grammar = llguidance.LLMatcher.grammar_from_json_schema(sampling.json_schema)
+                grammar = llguidance.LLMatcher.grammar_from_json_schema(sampling.json_schema, _COMPACT)
             else:
                 grammar = llguidance.LLMatcher.grammar_from_regex(sampling.regex)
             problem = llguidance.LLMatcher.validate_grammar(grammar, self._tables)

@@ -16,7 +16,7 @@ from pydantic import Field
 from porism import recipe, store
 from porism.errors import DataError
 from porism.evaluate.statistics import Interval, mean_interval, wilson
-from porism.evaluate.tries import pass_at, passed_tests
+from porism.evaluate.tries import pass_at, passed_tests, tiers
 from porism.graders import grade_all, has_profiles
 from porism.records import Attempt, Status
 
@@ -120,6 +120,7 @@ def measure(attempts: Sequence[Attempt], profiles: Sequence[str] = (), ks: Seque
         "pass_at": {str(k): plain(pass_at(attempts, k)) for k in ks},
         "passed_tests": passed_tests(attempts),
         "by_profile": {profile: _share_by(attempts, profile) for profile in profiles},
+        "sandbox": tiers(attempts),
         "statuses": {str(status): statuses[status] for status in Status if statuses[status]},
         "tokens": {
             "mean": math.fsum(tokens) / len(tokens),

@@ -15,6 +15,8 @@ __all__ = ["percent", "points", "show", "show_stages"]
 _RARE = (Status.TIMEOUT, Status.ERROR, Status.GOLD_UNPARSED)
 """Statuses that have a column only where one occurs."""
 _NONE = ("0", "0 → 0")
+_UNSAFE = "unsafe"
+"""The tier without isolation, which every table says."""
 
 
 def show(folder: Path) -> None:
@@ -94,6 +96,7 @@ def _measured(name: str, item: dict[str, Any]) -> dict[str, str]:
         "unparsed": str(statuses.get("unparsed", 0)),
         "truncated": str(statuses.get("truncated", 0)),
         **{status: str(statuses.get(status, 0)) for status in _RARE},
+        **({"sandbox": _UNSAFE} if _UNSAFE in item.get("sandbox", {}) else {}),
     }
 
 
@@ -124,4 +127,5 @@ def _compared(name: str, item: dict[str, Any]) -> dict[str, str]:
         "unparsed": change("unparsed"),
         "truncated": change("truncated"),
         **{status: change(status) for status in _RARE},
+        **({"sandbox": _UNSAFE} if any(_UNSAFE in side.get("sandbox", {}) for side in (before, after)) else {}),
     }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from porism.evaluate.statistics import Interval, mean_interval, pass_at_k
 from porism.records import Attempt
 
-__all__ = ["pass_at", "passed_tests"]
+__all__ = ["pass_at", "passed_tests", "tiers"]
 
 
 def pass_at(attempts: Sequence[Attempt], k: int) -> Interval:
@@ -44,3 +44,9 @@ def passed_tests(attempts: Sequence[Attempt]) -> float | None:
         tests = detail.get("tests") or ()
         shares.append(detail.get("passed", 0) / len(tests) if tests else 0.0)
     return math.fsum(shares) / len(shares) if shares else None
+
+
+def tiers(attempts: Sequence[Attempt]) -> dict[str, int]:
+    """The sandbox's tiers in which programs were run, each with the number of programs."""
+    details = [attempt.verdict.detail for attempt in attempts if attempt.verdict]
+    return dict(sorted(Counter(str(detail["sandbox"]) for detail in details if "sandbox" in detail).items()))

@@ -19,6 +19,8 @@ _FENCE = re.compile(
 _PYTHON = ("", "python", "py", "python3", "python2", "code")
 _BEGINS = re.compile(r"^(?:def|async def|class|import|from|@)\b|^@", re.MULTILINE)
 _MOST_TRIES = 200
+_LONGEST = 100_000
+"""Characters of the longest program: reading one takes this process time that nothing limits."""
 
 
 def program(text: str, tests: CodeTests) -> str | None:
@@ -26,12 +28,13 @@ def program(text: str, tests: CodeTests) -> str | None:
 
     Blocks of code count first: of several, the last that defines the function, or the longest that is Python where a
     whole program is wanted. A body alone goes on from the start that the question gave. What stands between think tags
-    is no answer.
+    is no answer; nor is a text that is too long to be read.
     """
     chain = chains.read(text)
     response = chain.response.of(text) if chain.reasoning is not None else text
     blocks = [match["code"] for match in _FENCE.finditer(response) if match["language"].lower() in _PYTHON]
-    found = _among(blocks, tests) if blocks else _bare(response, tests)
+    blocks = [block for block in blocks if len(block) <= _LONGEST]
+    found = _among(blocks, tests) if blocks else _bare(response, tests) if len(response) <= _LONGEST else None
     if found is None or not found.strip():
         return None
     return _whole(found, tests)
@@ -39,6 +42,8 @@ def program(text: str, tests: CodeTests) -> str | None:
 
 def _among(blocks: list[str], tests: CodeTests) -> str:
     """The block that answers, or several together."""
+    if len(blocks) == 1:
+        return blocks[0]
     if not tests.function and not tests.functions:
         good = [block for block in blocks if tree(block) is not None and block.strip()]
         return max(good, key=len) if good else blocks[-1]
@@ -46,7 +51,7 @@ def _among(blocks: list[str], tests: CodeTests) -> str:
         if _defines(block, tests):
             return block
     joined = "\n".join(block for block in blocks if tree(block) is not None)
-    return joined if _defines(joined, tests) else blocks[0]
+    return joined if len(joined) <= _LONGEST and _defines(joined, tests) else blocks[0]
 
 
 def _bare(response: str, tests: CodeTests) -> str | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import Field
 
-from porism import recipe, sandbox, store
+from porism import console, recipe, sandbox, store
 from porism.engines import LOADS, Engine
 from porism.errors import DataError, RecipeError
 from porism.find import find
@@ -151,6 +151,8 @@ def tally(settings: GradingSettings, out: store.Output) -> None:
     out.figures["completion_tokens"] = tokens
     if tiers:
         out.figures["sandbox"] = dict(tiers)
+    if sandbox.UNSAFE in tiers:
+        console.notice(f"  {tiers[sandbox.UNSAFE]:,} programs were run without isolation (sandbox: {sandbox.UNSAFE})")
     total = statuses.total()
     failed = sum(statuses[status] for status in _FAILED)
     unjudged = statuses[Status.UNPARSED] + statuses[Status.TRUNCATED]

@@ -63,13 +63,14 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto", sandbox:
         Refused: the sandbox cannot be had here.
     """
     del profile
+    tier = {"sandbox": box.described(sandbox)}
     try:
         tests = parse(problem.answer)
     except DataError as error:
-        return Verdict(status=Status.GOLD_UNPARSED, reason=str(error))
+        return Verdict(status=Status.GOLD_UNPARSED, reason=str(error), detail=tier)
     source = program(attempt.text, tests)
     if source is None:
-        return Verdict(status=Status.UNPARSED, reason="no Python code in the text")
+        return Verdict(status=Status.UNPARSED, reason="no Python code in the text", detail=tier)
     limits = box.Limits(
         cpu_seconds=tests.cpu_seconds, wall_seconds=_WALL * tests.cpu_seconds, memory_mb=tests.memory_mb
     )
@@ -77,7 +78,7 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto", sandbox:
     try:
         found = run(source, tests, limits, sandbox)
     except box.SandboxError as error:
-        return Verdict(status=Status.ERROR, answer=source, reason=str(error))
+        return Verdict(status=Status.ERROR, answer=source, reason=str(error), detail=tier)
     return _verdict(found, source)
 
 

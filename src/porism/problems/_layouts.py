@@ -6,13 +6,13 @@ layout                 keys
 ``columns``            ``question``, ``answer``, perhaps ``solution``; or the keys that the settings name
 ``messages``           ``messages``: roles and contents, as chat templates and TRL have them
 ``sharegpt``           ``conversations``: ``from`` and ``value``, perhaps ``system``
-``alpaca``             ``instruction``, ``input``, ``output``
+``alpaca``             ``instruction``, ``input``, ``output``, perhaps ``history``
 ``input_output``       ``input``, ``output``, perhaps ``loss_mask``
 ``prompt_completion``  ``prompt``, ``completion``: texts or messages; with ``label`` (KTO) only what is true is taken
-``preference``         ``prompt``, ``chosen``, ``rejected``; the prompt may stand in both of the others
+``preference``         ``prompt``, ``chosen``, ``rejected``; the prompt may stand in both, or as in alpaca or ShareGPT
 ``stepwise``           ``prompt``, ``completions``, ``labels``: a worked solution in steps; only if all are right
 ``problem``            ``problem``, ``solution``, perhaps ``answer``, as MATH has them
-``query_response``     ``query``, ``response``; or ``instruction``, ``response``
+``query_response``     ``query`` and ``response``; or ``instruction``, ``prompt``, and ``response``, ``answer``
 =====================  ===========================================================================================
 
 Where a layout has no key for the answer, the answer is what the text states: ``#### 5``, a box, "the answer is 5".
@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 from porism import chains
 from porism.problems import _choices
 
-__all__ = ["Columns", "Fields", "Layout", "fields", "kind_for", "parted", "text_of"]
+__all__ = ["Columns", "Fields", "Layout", "LeftOut", "fields", "kept", "kind_for", "parted", "text_of"]
 
 Layout = Literal[
     "auto",
@@ -51,9 +51,14 @@ _ANSWERED = re.compile(r"\s*(?:答案?|A|Answer)\s*[:：]\s*", re.IGNORECASE)
 _NO_NUMBERS = {"nan", "inf", "infinity", "none", "null"}
 _YES_NO = {"true", "false", "yes", "no"}
 _NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _SHORT = 40
 _LINE = 200
 _STRONGEST = ("boxed", "hash", "tag", "phrase")
+
+
+class LeftOut(ValueError):
+    """A row makes no problem by its nature: it is no defect of the file."""
 
 
 class Columns(NamedTuple):
@@ -64,6 +69,8 @@ class Columns(NamedTuple):
     solution: str = "solution"
     group: str = "group"
     options: str = "options"
+    keep: tuple[str, ...] = ()
+    """Further ones, which stand in ``meta``."""
 
 
 class Fields(NamedTuple):
@@ -91,6 +98,16 @@ def fields(row: Mapping[str, Any], columns: Columns, layout: Layout = "auto") ->
     return found._replace(group=str(group)) if group else found
 
 
+def kept(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """What stands under the further keys, as far as the row has them; what JSON has no word for as a text."""
+    values = {key: _at(row, key) for key in columns.keep}
+    return {
+        key: json.loads(json.dumps(value, default=str, skipkeys=True), parse_constant=lambda _: None)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
 def _found(row: Mapping[str, Any], columns: Columns) -> str:
     """The layout of a row, told by its keys."""
     if _at(row, columns.question) is not None and (
@@ -98,14 +115,16 @@ def _found(row: Mapping[str, Any], columns: Columns) -> str:
     ):
         return "columns"
     for name, keys in (
+        ("preference", ("chosen", "rejected")),
         ("messages", ("messages",)),
         ("sharegpt", ("conversations",)),
         ("stepwise", ("prompt", "completions", "labels")),
-        ("preference", ("chosen", "rejected")),
         ("prompt_completion", ("prompt", "completion")),
         ("alpaca", ("instruction", "output")),
         ("query_response", ("instruction", "response")),
         ("query_response", ("query", "response")),
+        ("query_response", ("prompt", "response")),
+        ("query_response", ("prompt", "answer")),
         ("input_output", ("input", "output")),
         ("problem", ("problem", "solution")),
         ("problem", ("problem", "answer")),
@@ -160,10 +179,15 @@ def parted(worked: str) -> tuple[str, str]:
     """A worked text → the answer that it states, and the text itself; of a bare answer the text is empty."""
     before, mark, after = worked.rpartition("####")
     if mark:
-        return after.strip().replace(",", ""), worked if before.strip() else ""
+        return _without_commas(after.strip()), worked if before.strip() else ""
     bare = worked.strip()
     answer = _stated(worked)
     return (answer, worked) if answer and answer != bare else (bare, "")
+
+
+def _without_commas(answer: str) -> str:
+    """An answer without the commas between thousands; a list or a point keeps its own."""
+    return answer if set("()[]{}") & set(answer) else _THOUSANDS.sub("", answer)
 
 
 def _stated(worked: str) -> str:
@@ -233,9 +257,18 @@ def _problem(row: Mapping[str, Any]) -> Fields:
 
 
 def _alpaca(row: Mapping[str, Any]) -> Fields:
+    history = row.get("history")
+    if not history:
+        return _worked(_instruction(row), text_of(row, "output"), "output", _with_system(row))
+    first = history[0] if isinstance(history, list) else None
+    if not isinstance(first, list) or len(first) != 2 or not all(isinstance(text, str) for text in first):
+        raise ValueError(f"no history: expected a list of pairs of texts, got {_shown(history)}")
+    return _worked(first[0], first[1], "history", {**_with_system(row), "turns": 2 * len(history) + 2})
+
+
+def _instruction(row: Mapping[str, Any]) -> str:
     asked, more = text_of(row, "instruction"), row.get("input")
-    question = f"{asked}\n\n{more}" if isinstance(more, str) and more.strip() else asked
-    return _worked(question, text_of(row, "output"), "output", _with_system(row))
+    return f"{asked}\n\n{more}" if isinstance(more, str) and more.strip() else asked
 
 
 def _input_output(row: Mapping[str, Any]) -> Fields:
@@ -251,34 +284,43 @@ def _input_output(row: Mapping[str, Any]) -> Fields:
 
 
 def _query(row: Mapping[str, Any]) -> Fields:
-    return _worked(text_of(row, "query" if "query" in row else "instruction"), text_of(row, "response"), "response")
+    said = "answer" if row.get("response") is None and "answer" in row else "response"
+    if row.get("query") is None and row.get("prompt") is not None:
+        question, system = _prompt(row["prompt"])
+        return _worked(question, text_of(row, said), said, system)
+    return _worked(text_of(row, "query" if "query" in row else "instruction"), text_of(row, said), said)
 
 
 def _messages(row: Mapping[str, Any]) -> Fields:
-    return _exchange(_turns(row.get("messages"), "messages", "role", "content"), "messages", _with_system(row))
+    return _exchange(_turns(row.get("messages"), "messages"), "messages", _with_system(row))
 
 
 def _sharegpt(row: Mapping[str, Any]) -> Fields:
-    turns = row.get("conversations")
-    first = turns[0] if isinstance(turns, list) and turns else None
-    keys = ("role", "content") if isinstance(first, Mapping) and "role" in first else ("from", "value")
-    return _exchange(_turns(turns, "conversations", *keys), "conversations", _with_system(row))
+    return _exchange(_turns(row.get("conversations"), "conversations"), "conversations", _with_system(row))
 
 
 def _completion(row: Mapping[str, Any]) -> Fields:
     if row.get("label") not in (None, True):
-        raise ValueError(f"labelled false: its completion is an answer that is not wanted ({row['label']!r:.20})")
+        raise LeftOut(f"labelled false: its completion is an answer that is not wanted ({row['label']!r:.20})")
     question, system = _prompt(row.get("prompt"))
     return _worked(question, _said(row.get("completion"), "completion"), "completion", system)
 
 
 def _preference(row: Mapping[str, Any]) -> Fields:
     rejected = _said(row.get("rejected"), "rejected")
-    if row.get("prompt") is None:
-        found = _exchange(_turns(row.get("chosen"), "chosen", "role", "content"), "chosen", _with_system(row))
+    if row.get("prompt") is not None:
+        question, meta = _prompt(row["prompt"])
+    elif row.get("instruction") is not None:
+        question, meta = _instruction(row), _with_system(row)
+    elif row.get("question") is not None:
+        question, meta = text_of(row, "question"), _with_system(row)
+    elif row.get("conversations") is not None:
+        question, meta = _prompt(row["conversations"], "conversations")
+        meta = {**_with_system(row), **meta}
+    else:
+        found = _exchange(_turns(row.get("chosen"), "chosen"), "chosen", _with_system(row))
         return found._replace(meta={**found.meta, "rejected": rejected})
-    question, system = _prompt(row["prompt"])
-    return _worked(question, _said(row.get("chosen"), "chosen"), "chosen", {**system, "rejected": rejected})
+    return _worked(question, _said(row.get("chosen"), "chosen"), "chosen", {**meta, "rejected": rejected})
 
 
 def _stepwise(row: Mapping[str, Any]) -> Fields:
@@ -286,7 +328,7 @@ def _stepwise(row: Mapping[str, Any]) -> Fields:
     if not isinstance(steps, list) or not isinstance(labels, list) or len(steps) != len(labels):
         raise ValueError("no steps: expected two lists of one length under 'completions' and 'labels'")
     if not all(labels):
-        raise ValueError(f"labelled false: step {labels.index(next(x for x in labels if not x)) + 1} is wrong")
+        raise LeftOut(f"labelled false: step {labels.index(next(x for x in labels if not x)) + 1} is wrong")
     question, system = _prompt(row.get("prompt"))
     return _worked(question, "\n".join(map(str, steps)), "completions", {**system, "steps": len(steps)})
 
@@ -307,8 +349,8 @@ _LAYOUTS: dict[str, Callable[[Mapping[str, Any]], Fields]] = {
 # --- conversations -----------------------------------------------------------------------------------
 
 
-def _turns(value: object, key: str, who: str, said: str) -> list[tuple[str, str]]:
-    """Role and text of each turn.
+def _turns(value: object, key: str) -> list[tuple[str, str]]:
+    """Role and text of each turn, under ``role`` and ``content`` or ``from`` and ``value``.
 
     Raises:
         ValueError: they are not turns of a conversation.
@@ -320,6 +362,9 @@ def _turns(value: object, key: str, who: str, said: str) -> list[tuple[str, str]
             value = None
     if not isinstance(value, list) or not value:
         raise ValueError(f"no {key}: expected a list of turns, got {str(value)[:60]!r}")
+    first = value[0]
+    is_shared = isinstance(first, Mapping) and "from" in first and "role" not in first
+    who, said = ("from", "value") if is_shared else ("role", "content")
     turns = []
     for turn in value:
         role = turn.get(who) if isinstance(turn, Mapping) else None
@@ -352,23 +397,23 @@ def _exchange(turns: list[tuple[str, str]], key: str, meta: Mapping[str, Any]) -
     return _worked(spoken[0][1], spoken[1][1], key, found)
 
 
-def _prompt(value: object) -> tuple[str, dict[str, str]]:
+def _prompt(value: object, key: str = "prompt") -> tuple[str, dict[str, str]]:
     """The question in a prompt: a text, or messages of which the last is asked; the system's as meta."""
     if isinstance(value, str) and value.strip():
         return value, {}
-    turns = _turns(value, "prompt", "role", "content")
+    turns = _turns(value, key)
     system = "\n".join(text for role, text in turns if role == "system")
     asked = [text for role, text in turns if role in _USER]
     if len(asked) != 1 or turns[-1][0] not in _USER:
-        raise ValueError(f"no prompt: expected one question that stands last, got {len(asked)} in {len(turns)} turns")
+        raise ValueError(f"no {key}: expected one question that stands last, got {len(asked)} in {len(turns)} turns")
     return asked[0], {"system": system} if system else {}
 
 
 def _said(value: object, key: str) -> str:
-    """The text of a completion: a text, or messages of which the last is the assistant's."""
+    """The text of a completion: a text, a message, or messages of which the last is the assistant's."""
     if isinstance(value, str) and value.strip():
         return value
-    turns = _turns(value, key, "role", "content")
+    turns = _turns([value] if isinstance(value, Mapping) else value, key)
     if turns[-1][0] not in _ASSISTANT or not turns[-1][1].strip():
         raise ValueError(f"no {key}: expected an assistant's message at the end, got {turns[-1][0]!r}")
     return turns[-1][1]

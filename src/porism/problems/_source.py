@@ -1,15 +1,17 @@
 """Where the rows of a data set come from: a file or folder here, or a hub.
 
 A published set's files are looked for in ``path``, else in ``$PORISM_DATA``, ``../shared/data`` and ``data``. A hub is
-asked only where that is wanted (``fetch``), so that a mistyped folder never becomes a request.
+asked only where that is wanted (``fetch``), so that a mistyped folder never becomes a request. :func:`published` makes
+the whole of such a source from what its rows mean.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 from pydantic import Field
 
@@ -20,6 +22,7 @@ from porism.models import names
 from porism.problems import MissingData, Unreadable, _rows, _splits
 from porism.problems._rows import Row
 from porism.recipe import NOT_IN_KEY
+from porism.records import Problem
 
 if TYPE_CHECKING:
     from porism.models.datasets import Dataset
@@ -36,8 +39,7 @@ __all__ = [
     "hub_rows",
     "local",
     "looked_up",
-    "place_files",
-    "rows",
+    "published",
 ]
 
 PlaceSetting = Annotated[str, Field(description="the file, or the folder that holds it; looked for if empty")]
@@ -74,11 +76,11 @@ class Source(NamedTuple):
 class Place(NamedTuple):
     """The settings that say where a set is."""
 
-    path: str = ""
-    fetch: str = ""
-    endpoint: str = ""
-    data_host: Sequence[str] = ()
-    update: bool = False
+    path: PlaceSetting = ""
+    fetch: Fetch = ""
+    endpoint: Endpoint = ""
+    data_host: DataHosts = []
+    update: Update = False
 
 
 class Folder(NamedTuple):
@@ -98,7 +100,69 @@ class Folder(NamedTuple):
         return [self.place / path for path in _splits.choose(paths, text, config, split, str(self.place))]
 
 
-def rows(source: Source, split: str, place: Place) -> Iterator[Row | Unreadable]:
+Make = Callable[..., Problem | None]
+Load = Callable[..., Iterator[Problem | Unreadable]]
+Files = Callable[..., list[Path]]
+
+
+def published(make: Make, source_of: Callable[..., Source], default: str = "train") -> tuple[Load, Files]:
+    """``load`` and ``files`` of a published set; see :mod:`porism.problems`.
+
+    Args:
+        make: ``(row, split, *, …)`` → the problem, or None where it is not wanted; raises ValueError or DataError where
+            the row makes none. Its keyword-only parameters are settings of the source.
+        source_of: ``(split, place, *, …)`` → where the set is; it may take some of these settings too.
+        default: the split that is read where none is named.
+
+    Returns:
+        The two functions. Their settings are the fields of :class:`Place`, and those of ``make``. They raise what
+        :func:`_rows_of` raises.
+    """
+    of_make, of_source = (_keywords(function) for function in (make, source_of))
+    where = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=Place._field_defaults[name], annotation=kind)
+        for name, kind in get_type_hints(Place, include_extras=True).items()
+    ]
+
+    def described(split: str, given: dict[str, Any]) -> tuple[Source, Place]:
+        place = Place(**{name: value for name, value in given.items() if name in Place._fields})
+        own = {name: value for name, value in given.items() if name in of_source}
+        return source_of(split, place, **own), place
+
+    def load(split: str = default, **given: Any) -> Iterator[Problem | Unreadable]:
+        """The problems of a split, in the file's order."""
+        source, place = described(split, given)
+        own = {name: value for name, value in given.items() if name in of_make}
+        for row in _rows_of(source, split, place):
+            if isinstance(row, Unreadable):
+                yield row
+                continue
+            try:
+                problem = make(row.value, split, **own)
+            except (DataError, ValueError) as error:
+                yield Unreadable(row.place, str(error), str(row.value))
+                continue
+            if problem is not None:
+                yield problem
+
+    def files(split: str = default, **given: Any) -> list[Path]:
+        """The files that ``load`` reads, or a hub's list of files; none where they are missing."""
+        return _files_of(*described(split, given), split)
+
+    first = inspect.Parameter("split", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=str)
+    for function, own in ((load, {**of_source, **of_make}), (files, of_source)):
+        function.__module__ = make.__module__
+        signature = inspect.Signature([first, *where, *own.values()])
+        setattr(function, "__signature__", signature)  # noqa: B010  (what inspect reads; mypy knows no such attribute)
+    return load, files
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function, eval_str=True).parameters
+    return {name: one for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+
+
+def _rows_of(source: Source, split: str, place: Place) -> Iterator[Row | Unreadable]:
     """The rows of a published set's split.
 
     Raises:
@@ -123,7 +187,7 @@ def rows(source: Source, split: str, place: Place) -> Iterator[Row | Unreadable]
         )
 
 
-def place_files(source: Source, split: str, place: Place) -> list[Path]:
+def _files_of(source: Source, place: Place, split: str) -> list[Path]:
     """The files whose content decides about the rows: the data itself, or a hub's list of files and hashes."""
     found = local(source, split, place.path)
     if found or not place.fetch:

@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 
 from porism import recipe
 from porism.errors import DataError, RecipeError
+from porism.problems._python import tree
 
-__all__ = ["Call", "CodeTests", "Run", "parse", "read_tests"]
+__all__ = ["Call", "CodeTests", "Run", "broken", "parse", "read_tests"]
 
 
 class Call(recipe.Settings):
@@ -31,6 +32,12 @@ class Run(recipe.Settings):
 
     input: str = ""
     output: str
+
+
+_OF_CODE = ("functions", "setup", "helpers", "aliases")
+_OF_VALUES = ("tolerance", "unordered")
+_NOT_FOR = {"code": _OF_VALUES, "calls": _OF_CODE, "runs": _OF_CODE}
+"""What tests of each kind have no use for."""
 
 
 class CodeTests(recipe.Settings):
@@ -60,6 +67,10 @@ class CodeTests(recipe.Settings):
     def _fits(self) -> Self:
         if self.kind == "calls" and not self.function:
             raise ValueError("calls need the name of the function, under 'function'")
+        fields = type(self).model_fields
+        ignored = [name for name in _NOT_FOR[self.kind] if getattr(self, name) != fields[name].default]
+        if ignored:
+            raise ValueError(f"{', '.join(ignored)}: not for tests that are {self.kind}")
         return self
 
     @property
@@ -111,14 +122,44 @@ def read_tests(value: Any, place: str) -> CodeTests:
     try:
         return recipe.build(CodeTests, _numbers(value), place)
     except RecipeError as error:
+        fault = _fault(value.get("tests"), place) or _worst_line(error)
         raise DataError(
-            f"{_first_line(error)} A test is code with assert, an object with args and expected, or one with input and "
+            f"{fault.rstrip('.')}. A test is code with assert, an object with args and expected, or one with input and "
             "output; all of a problem are alike."
         ) from None
 
 
-def _first_line(error: RecipeError) -> str:
-    return str(error).splitlines()[0]
+def broken(tests: CodeTests) -> str:
+    """Which of the pieces of code is no Python; empty if all are."""
+    pieces = {"setup": tests.setup, "helpers": tests.helpers}
+    pieces |= {f"test {number}": test for number, test in enumerate(tests.tests, 1) if isinstance(test, str)}
+    return next((name for name, code in pieces.items() if tree(code) is None), "")
+
+
+def _worst_line(error: RecipeError) -> str:
+    """What it says first; but that a key is unknown explains why another is missing."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if "unknown" in line), lines[0])
+
+
+def _fault(tests: Any, place: str) -> str:
+    """What is wrong with one of the tests; empty if each is one by itself."""
+    if not isinstance(tests, list) or not tests:
+        return f"{place}: tests: expected at least one, got an empty list" if tests == [] else ""
+    kinds = set()
+    for number, test in enumerate(tests, 1):
+        if isinstance(test, str):
+            kinds.add("code")
+        elif isinstance(test, Mapping):
+            kind: type[Call | Run] = Run if {"input", "output"} & test.keys() else Call
+            kinds.add(kind.__name__)
+            try:
+                recipe.build(kind, test, f"{place}: test {number}")
+            except RecipeError as error:
+                return _worst_line(error)
+        else:
+            return f"{place}: test {number}: expected a text or an object, got {type(test).__name__}"
+    return f"{place}: tests of several kinds" if len(kinds) > 1 else ""
 
 
 def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,11 @@ are read. The options stand below the question. The solution is the rationale wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from porism.problems import Unreadable, _choices, _source
-from porism.problems._source import DataHosts, Endpoint, Fetch, Place, PlaceSetting, Source, Update
+from porism.problems import _choices, _source
+from porism.problems._source import Place, Source
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -27,52 +26,13 @@ _HERE = Source(
 _FETCHED = _HERE._replace(splits={"dev": "validation"})
 
 
-def load(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006 (never changed)
-    update: Update = False,
-) -> Iterator[Problem | Unreadable]:
-    """The problems of a split (train, validation or dev, test), in the file's order.
-
-    Raises:
-        MissingData: the file is in none of the places.
-        DataError: the file cannot be read.
-        ModelError: it cannot be fetched.
-    """
-    for row in _source.rows(_source_of(split, path, fetch), split, Place(path, fetch, endpoint, data_host, update)):
-        if isinstance(row, Unreadable):
-            yield row
-            continue
-        try:
-            yield _problem(row.value)
-        except ValueError as error:
-            yield Unreadable(row.place, str(error), str(row.value))
+def _source_of(split: str, place: Place) -> Source:
+    """The set as its files here call the splits (train, dev, test), or as the hub does (train, validation, test)."""
+    return _FETCHED if place.fetch and not _source.local(_HERE, split, place.path) else _HERE
 
 
-def files(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006
-    update: Update = False,
-) -> list[Path]:
-    """The file that ``load`` reads, or a hub's list of files; none where it is missing."""
-    place = Place(path, fetch, endpoint, data_host, update)
-    return _source.place_files(_source_of(split, path, fetch), split, place)
-
-
-def _source_of(split: str, path: str, fetch: str) -> Source:
-    """The set as its files here call the splits, or as the hub does."""
-    return _FETCHED if fetch and not _source.local(_HERE, split, path) else _HERE
-
-
-def _problem(row: Mapping[str, Any]) -> Problem:
+def _problem(row: Mapping[str, Any], split: str) -> Problem:
+    del split
     question, rationale = row.get("question"), row.get("rationale")
     if not isinstance(question, str) or not isinstance(rationale, str):
         raise ValueError("no AQuA row: expected texts under 'question' and 'rationale'")  # noqa: TRY004 (a row)
@@ -86,3 +46,6 @@ def _problem(row: Mapping[str, Any]) -> Problem:
         source="aqua",
         meta={"options": options},
     )
+
+
+load, files = _source.published(_problem, _source_of)

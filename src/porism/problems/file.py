@@ -15,13 +15,14 @@ from pydantic import Field
 
 from porism.errors import DataError
 from porism.problems import MissingData, Unreadable, _layouts, _rows, _tests
-from porism.problems._layouts import Columns, Fields, Layout
+from porism.problems._layouts import Columns, Fields, Layout, LeftOut
 from porism.problems._rows import Row
 from porism.records import Problem
 
 __all__ = [
     "AnswerKey",
     "GroupKey",
+    "KeepKeys",
     "KindSetting",
     "LayoutSetting",
     "OptionsKey",
@@ -40,6 +41,7 @@ SolutionKey = Annotated[str, Field(description="the key of the worked solution")
 GroupKey = Annotated[str, Field(description="the key that results are broken down by")]
 OptionsKey = Annotated[str, Field(description="the key of a choice's options")]
 KindSetting = Annotated[str, Field(description="the grader that judges answers; the one that fits each if empty")]
+KeepKeys = Annotated[list[str], Field(description="further keys, which stand in meta")]
 
 
 def load(
@@ -53,6 +55,7 @@ def load(
     group: GroupKey = "group",
     options: OptionsKey = "options",
     kind: KindSetting = "",
+    keep: KeepKeys = [],  # noqa: B006 (never changed)
 ) -> Iterator[Problem | Unreadable]:
     """The problems in a file, in its order; ``split`` is ignored.
 
@@ -70,7 +73,8 @@ def load(
         )
         raise MissingData(f"{file}: {what}")
     source = file.name.partition(".")[0] or file.stem
-    yield from problems(_rows.read(file), Columns(question, answer, solution, group, options), layout, kind, source)
+    columns = Columns(question, answer, solution, group, options, tuple(keep))
+    yield from problems(_rows.read(file), columns, layout, kind, source)
 
 
 def problems(
@@ -92,7 +96,8 @@ def problems(
         try:
             found = _code(row, columns) if kind == "code" else _layouts.fields(row.value, columns, layout)
         except (DataError, ValueError) as error:
-            yield Unreadable(row.place, str(error), str(row.value)[:200])
+            is_defect = not isinstance(error, LeftOut)
+            yield Unreadable(row.place, str(error), str(row.value)[:200], is_defect=is_defect)
             continue
         yield Problem(
             question=found.question,
@@ -101,7 +106,7 @@ def problems(
             kind=kind or _layouts.kind_for(found),
             source=source,
             group=found.group,
-            meta=found.meta,
+            meta={**found.meta, **_layouts.kept(row.value, columns)},
         )
 
 
@@ -114,9 +119,12 @@ def _code(row: Row, columns: Columns) -> Fields:
     """
     if row.value.get(columns.answer) is None:
         raise ValueError(f"no tests: expected them under {columns.answer!r}.")
-    tests = _tests.read_tests(row.value[columns.answer], "tests").text()
+    tests = _tests.read_tests(row.value[columns.answer], "tests")
+    broken = _tests.broken(tests)
+    if broken:
+        raise ValueError(f"tests: {broken} is no Python.")
     solution, group = (str(row.value.get(key) or "") for key in (columns.solution, columns.group))
-    return Fields(_layouts.text_of(row.value, columns.question), tests, solution, group)
+    return Fields(_layouts.text_of(row.value, columns.question), tests.text(), solution, group)
 
 
 def files(split: str = "", *, path: PathSetting) -> list[Path]:

@@ -7,11 +7,11 @@ for in ``path``, else in ``$PORISM_DATA``, ``../shared/data`` and ``data``; or f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from porism.problems import Unreadable, _source
-from porism.problems._source import DataHosts, Endpoint, Fetch, Place, PlaceSetting, Source, Update
+from porism.problems import _source
+from porism.problems._source import Place, Source
 from porism.records import Problem
 
 __all__ = ["files", "load", "unannotated"]
@@ -27,57 +27,33 @@ _SOURCE = Source(
 )
 
 
-def load(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006 (never changed)
-    update: Update = False,
-) -> Iterator[Problem | Unreadable]:
-    """The problems of a split, in the file's order.
+def _source_of(split: str, place: Place) -> Source:
+    del split, place
+    return _SOURCE
 
-    Calculator annotations are taken out of the solutions; ``meta`` keeps the annotated one where there are some, so
-    that numbers can be changed and the answer computed anew.
 
-    Raises:
-        MissingData: the file is in none of the places.
-        DataError: the file cannot be read.
-        ModelError: it cannot be fetched.
+def _problem(row: Mapping[str, Any], split: str) -> Problem:
+    """A row's problem. Calculator annotations are taken out of the solution.
+
+    ``meta`` keeps the annotated one where there are some, so that numbers can be changed and the answer computed anew.
     """
-    for row in _source.rows(_SOURCE, split, Place(path, fetch, endpoint, data_host, update)):
-        if isinstance(row, Unreadable):
-            yield row
-            continue
-        question, worked = row.value.get("question"), row.value.get("answer")
-        final = worked.rpartition("####")[2].strip().replace(",", "") if isinstance(worked, str) else ""
-        if not isinstance(question, str) or not isinstance(worked, str) or "####" not in worked or not final:
-            reason = "no GSM8K row: expected question and answer texts, the answer ending in '#### N'"
-            yield Unreadable(row.place, reason, str(row.value))
-            continue
-        yield Problem(
-            question=question,
-            answer=final,
-            solution=unannotated(worked),
-            source="gsm8k",
-            meta={"annotated": worked} if _ANNOTATION.search(worked) else {},
-        )
-
-
-def files(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006
-    update: Update = False,
-) -> list[Path]:
-    """The file that ``load`` reads, or a hub's list of files; none where it is missing."""
-    return _source.place_files(_SOURCE, split, Place(path, fetch, endpoint, data_host, update))
+    del split
+    question, worked = row.get("question"), row.get("answer")
+    final = worked.rpartition("####")[2].strip().replace(",", "") if isinstance(worked, str) else ""
+    if not isinstance(question, str) or not isinstance(worked, str) or "####" not in worked or not final:
+        raise ValueError("no GSM8K row: expected question and answer texts, the answer ending in '#### N'")
+    return Problem(
+        question=question,
+        answer=final,
+        solution=unannotated(worked),
+        source="gsm8k",
+        meta={"annotated": worked} if _ANNOTATION.search(worked) else {},
+    )
 
 
 def unannotated(worked: str) -> str:
     """A worked solution without its calculator annotations."""
     return _ANNOTATION.sub("", worked)
+
+
+load, files = _source.published(_problem, _source_of)

@@ -20,6 +20,7 @@ from porism.problems._source import DataHosts, Endpoint, Folder, Place, Update
 from porism.problems.file import (
     AnswerKey,
     GroupKey,
+    KeepKeys,
     KindSetting,
     LayoutSetting,
     OptionsKey,
@@ -61,8 +62,9 @@ def load(
     group: GroupKey = "group",
     options: OptionsKey = "options",
     kind: KindSetting = "",
+    keep: KeepKeys = [],  # noqa: B006 (never changed)
     endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006 (never changed)
+    data_host: DataHosts = [],  # noqa: B006
     update: Update = False,
 ) -> Iterator[Problem | Unreadable]:
     """The problems of a split, in the order of its files.
@@ -71,7 +73,7 @@ def load(
         DataError: no such name, configuration or split, or a file that cannot be read.
         ModelError: the hub does not have it, cannot be reached, or sent what is damaged.
     """
-    here, columns = Path(dataset).expanduser(), Columns(question, answer, solution, group, options)
+    here, columns = Path(dataset).expanduser(), Columns(question, answer, solution, group, options, tuple(keep))
     if here.exists():
         source = here.resolve().name
         rows = _local(here, config, split)

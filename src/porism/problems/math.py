@@ -2,21 +2,20 @@ r"""MATH: competition problems with worked solutions (Hendrycks et al., 2021, ar
 
 ``math500`` is the 500 test problems that Lightman et al. (2023, arXiv:2305.20050) held out. The original
 folder (``train/algebra/1.json``), JSON Lines and the hub's copies are read. The answer is the last box of the solution
-where it has no key of its own.
+where it has no key of its own. ``group`` is the subject, and ``meta`` has the level.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from porism import chains
-from porism.problems import Unreadable, _source
-from porism.problems._source import DataHosts, Endpoint, Fetch, Place, PlaceSetting, Source, Update
+from porism.problems import _source
+from porism.problems._source import Place, Source
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -40,56 +39,24 @@ _SOURCES = {
 _LEVEL = re.compile(r"(?:level\s*)?([1-5])", re.IGNORECASE)
 
 Subset = Annotated[Literal["math", "math500"], Field(description="all of MATH, or the 500 that are held out")]
+Levels = Annotated[list[int], Field(description="only of these levels, 1 to 5; all if empty")]
+Subjects = Annotated[list[str], Field(description="only of these subjects, such as Algebra; all if empty")]
 
 
-def load(
-    split: str = "train",
+def _source_of(split: str, place: Place, *, subset: Subset = "math") -> Source:
+    del split, place
+    return _SOURCES[subset]
+
+
+def _problem(
+    row: Mapping[str, Any],
+    split: str,
     *,
     subset: Subset = "math",
-    levels: Annotated[list[int], Field(description="only of these levels, 1 to 5; all if empty")] = [],  # noqa: B006
-    subjects: Annotated[list[str], Field(description="only of these subjects, such as Algebra; all if empty")] = [],  # noqa: B006
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006
-    update: Update = False,
-) -> Iterator[Problem | Unreadable]:
-    """The problems of a split, in the file's order; ``group`` is the subject, ``meta`` has the level.
-
-    Raises:
-        MissingData: the file is in none of the places.
-        DataError: the file cannot be read.
-        ModelError: it cannot be fetched.
-    """
-    wanted = {_plain(subject) for subject in subjects}
-    for row in _source.rows(_SOURCES[subset], split, Place(path, fetch, endpoint, data_host, update)):
-        if isinstance(row, Unreadable):
-            yield row
-            continue
-        try:
-            problem = _problem(row.value, subset)
-        except ValueError as error:
-            yield Unreadable(row.place, str(error), str(row.value))
-            continue
-        if (not levels or problem.meta.get("level") in levels) and (not wanted or _plain(problem.group) in wanted):
-            yield problem
-
-
-def files(
-    split: str = "train",
-    *,
-    subset: Subset = "math",
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006
-    update: Update = False,
-) -> list[Path]:
-    """The files that ``load`` reads, or a hub's list of files; none where they are missing."""
-    return _source.place_files(_SOURCES[subset], split, Place(path, fetch, endpoint, data_host, update))
-
-
-def _problem(row: Mapping[str, Any], subset: str) -> Problem:
+    levels: Levels = [],  # noqa: B006 (never changed)
+    subjects: Subjects = [],  # noqa: B006
+) -> Problem | None:
+    del split
     question, solution, answer = row.get("problem"), row.get("solution"), row.get("answer")
     if not isinstance(question, str) or not isinstance(solution, str):
         raise ValueError("no MATH row: expected texts under 'problem' and 'solution'")  # noqa: TRY004 (a row)
@@ -101,13 +68,16 @@ def _problem(row: Mapping[str, Any], subset: str) -> Problem:
     meta: dict[str, Any] = {"level": int(level[1])} if level else {}
     if isinstance(row.get("unique_id"), str):
         meta["unique_id"] = row["unique_id"]
+    group = subject if isinstance(subject, str) else ""
+    if (levels and meta.get("level") not in levels) or (subjects and _plain(group) not in map(_plain, subjects)):
+        return None
     return Problem(
         question=question,
         answer=answer.strip(),
         solution=solution,
         kind="math",
         source=subset,
-        group=subject if isinstance(subject, str) else "",
+        group=group,
         meta=meta,
     )
 
@@ -120,3 +90,6 @@ def _boxed(solution: str) -> str:
 
 def _plain(subject: str) -> str:
     return " ".join(subject.casefold().replace("&", "and").replace("_", " ").split())
+
+
+load, files = _source.published(_problem, _source_of)

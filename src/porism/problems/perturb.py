@@ -21,11 +21,12 @@ import dataclasses
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from porism import store
+from porism.files import Malformed
 from porism.problems import Unreadable
 from porism.problems._change_names import names
 from porism.problems._change_numbers import numbers
@@ -62,24 +63,32 @@ def load(
     """Variants of problems: those of a problem next to one another, in the order of the changes; ``split`` is ignored.
 
     Raises:
-        DataError: no such file, or a row that is no problem.
+        DataError: no such file.
     """
     del split
     for path in input:
-        for record in store.read(path, Problem):
-            problem = cast("Problem", record)
-            for change in changes:
-                seen = {problem.question}
-                for number in range(each):
-                    try:
-                        variant = changed(problem, change, f"{seed}/{number}")
-                    except Unchanged as left:
-                        reason = f"{change}, {left}"
-                        yield Unreadable(problem.id, reason, problem.question, is_defect=False)
-                        break
-                    if variant.question not in seen:
-                        seen.add(variant.question)
-                        yield variant
+        for found in store.read_each(path):
+            if isinstance(found, Problem):
+                for change in changes:
+                    yield from _variants(found, change, each, seed)
+            elif isinstance(found, Malformed):
+                yield Unreadable(path, f"malformed: {found.complaint}", found.line)
+            else:
+                yield Unreadable(f"{path} {found.id}", f"no problem: it is of the class {type(found).__name__}")
+
+
+def _variants(problem: Problem, change: Change, count: int, seed: int) -> Iterator[Problem | Unreadable]:
+    """The different variants that a change makes of a problem."""
+    seen = {problem.question}
+    for number in range(count):
+        try:
+            variant = changed(problem, change, f"{seed}/{number}")
+        except Unchanged as left:
+            yield Unreadable(problem.id, f"{change}, {left}", problem.question, is_defect=False)
+            return
+        if variant.question not in seen:
+            seen.add(variant.question)
+            yield variant
 
 
 def files(split: str = "", *, input: Input) -> list[Path]:  # noqa: A002

@@ -7,12 +7,11 @@ answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from porism.problems import Unreadable, _source
-from porism.problems._source import DataHosts, Endpoint, Fetch, Place, PlaceSetting, Source, Update
+from porism.problems import _source
+from porism.problems._source import Place, Source
 from porism.records import Problem
 
 __all__ = ["files", "load"]
@@ -26,46 +25,13 @@ _SOURCE = Source(
 )
 
 
-def load(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006 (never changed)
-    update: Update = False,
-) -> Iterator[Problem | Unreadable]:
-    """The problems of a split (train, dev; on the hub train, test), in the file's order.
-
-    Raises:
-        MissingData: the file is in none of the places.
-        DataError: the file cannot be read.
-        ModelError: it cannot be fetched.
-    """
-    for row in _source.rows(_SOURCE, split, Place(path, fetch, endpoint, data_host, update)):
-        if isinstance(row, Unreadable):
-            yield row
-            continue
-        try:
-            yield _problem(row.value)
-        except ValueError as error:
-            yield Unreadable(row.place, str(error), str(row.value))
+def _source_of(split: str, place: Place) -> Source:
+    del split, place
+    return _SOURCE
 
 
-def files(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006
-    update: Update = False,
-) -> list[Path]:
-    """The file that ``load`` reads, or a hub's list of files; none where it is missing."""
-    return _source.place_files(_SOURCE, split, Place(path, fetch, endpoint, data_host, update))
-
-
-def _problem(row: Mapping[str, Any]) -> Problem:
+def _problem(row: Mapping[str, Any], split: str) -> Problem:
+    del split
     question, answer, facts = row.get("question"), row.get("answer"), row.get("facts")
     if not isinstance(question, str) or not isinstance(answer, bool):
         raise ValueError("no StrategyQA row: expected a text under 'question' and true or false under 'answer'")  # noqa: TRY004 (a row)
@@ -81,3 +47,6 @@ def _problem(row: Mapping[str, Any]) -> Problem:
         source="strategyqa",
         meta={"decomposition": steps} if isinstance(steps, list) and steps else {},
     )
+
+
+load, files = _source.published(_problem, _source_of)

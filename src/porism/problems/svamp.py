@@ -6,12 +6,11 @@ copy has 700 for training and 300 for testing. The worked solution is the row's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from porism.problems import Unreadable, _arithmetic, _source
-from porism.problems._source import DataHosts, Endpoint, Fetch, Place, PlaceSetting, Source, Update
+from porism.problems import _arithmetic, _source
+from porism.problems._source import Place, Source
 from porism.problems.gsm8k import unannotated
 from porism.records import Problem
 
@@ -27,50 +26,13 @@ _WHOLE = _SOURCE._replace(files=("SVAMP.json", *_SOURCE.files))
 _CLAUSES = ("if ", "when ", "since ", "after ", "before ", "because ", "given ", "assuming ")
 
 
-def load(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006 (never changed)
-    update: Update = False,
-) -> Iterator[Problem | Unreadable]:
-    """The problems of a split, in the file's order; ``group`` is the operation.
-
-    Raises:
-        MissingData: the file is in none of the places.
-        DataError: the file cannot be read.
-        ModelError: it cannot be fetched.
-    """
-    for row in _source.rows(_source_of(split), split, Place(path, fetch, endpoint, data_host, update)):
-        if isinstance(row, Unreadable):
-            yield row
-            continue
-        try:
-            yield _problem(row.value)
-        except ValueError as error:
-            yield Unreadable(row.place, str(error), str(row.value))
-
-
-def files(
-    split: str = "train",
-    *,
-    path: PlaceSetting = "",
-    fetch: Fetch = "",
-    endpoint: Endpoint = "",
-    data_host: DataHosts = [],  # noqa: B006
-    update: Update = False,
-) -> list[Path]:
-    """The file that ``load`` reads, or a hub's list of files; none where it is missing."""
-    return _source.place_files(_source_of(split), split, Place(path, fetch, endpoint, data_host, update))
-
-
-def _source_of(split: str) -> Source:
+def _source_of(split: str, place: Place) -> Source:
+    del place
     return _WHOLE if split == "test" else _SOURCE
 
 
-def _problem(row: Mapping[str, Any]) -> Problem:
+def _problem(row: Mapping[str, Any], split: str) -> Problem:
+    del split
     body, question = row.get("Body"), row.get("Question")
     if not isinstance(body, str) or not isinstance(question, str):
         raise ValueError("no SVAMP row: expected texts under 'Body' and 'Question'")  # noqa: TRY004 (a row)
@@ -121,3 +83,6 @@ def _worked(tokens: list[str], lines: list[str]) -> str:
     value = _arithmetic.plain(_arithmetic.evaluate(f"{left}{sign}{right}"))
     lines.append(f"{left} {sign} {right} = <<{left}{sign}{right}={value}>>{value}")
     return value
+
+
+load, files = _source.published(_problem, _source_of)

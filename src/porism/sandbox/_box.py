@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import select
 import socket
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from porism.sandbox._gvisor import GvisorBox
-from porism.sandbox._started import SandboxError, Started
+from porism.sandbox._started import SandboxError, Started, readable
 from porism.sandbox._tiers import Refused, described, launch
 from porism.sandbox.inside.wire import Gone
 
@@ -64,8 +63,7 @@ class Box:
             raise Refused(f"sandbox: {self.tier} cannot be started ({error}). {_INSTEAD}") from None
 
     def _wait_until_ready(self) -> None:
-        readable, _, _ = select.select([self._control], [], [], _START)
-        if readable and self._control.recv(16) == b"ready":
+        if readable(_START, self._control) and self._control.recv(16) == b"ready":
             return
         self.process.kill()
         _, complaint = self.process.communicate()
@@ -99,6 +97,9 @@ class Box:
                 raise SandboxError("the sandbox has ended") from None
         try:
             return Started(ours, wanted)
+        except SandboxError:
+            ours.close()
+            raise
         except Gone:
             ours.close()
             raise SandboxError("the sandbox has ended") from None

@@ -22,6 +22,7 @@ from typing import Any
 
 from porism.sandbox._started import SandboxError, Started
 from porism.sandbox._tiers import BOX, FLAGS, HERE, Refused, mounts, python
+from porism.sandbox.inside.wire import Gone
 
 __all__ = ["GvisorBox"]
 
@@ -92,7 +93,12 @@ class GvisorBox:
             except OSError as error:
                 ours.close()
                 raise SandboxError(f"runsc cannot be started: {error}") from None
-        return Started(ours, wanted, lambda: self._end(process, name))
+        try:
+            return Started(ours, wanted, lambda: self._end(process, name))
+        except (SandboxError, Gone) as error:
+            ours.close()
+            self._end(process, name)
+            raise SandboxError(str(error)) from None
 
     def _end(self, process: subprocess.Popen[bytes], name: str) -> None:
         """Wait for a sandbox to end by itself, since its control socket is closed; else kill it."""

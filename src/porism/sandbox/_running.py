@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import select
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from porism.errors import RecipeError
 from porism.sandbox._box import AnyBox, shared
-from porism.sandbox._started import SandboxError, Started
+from porism.sandbox._started import SandboxError, Started, readable
 from porism.sandbox._tiers import AUTO, described
 from porism.sandbox.inside.wire import Gone, Line
 
@@ -26,6 +26,8 @@ _GRACE = 10.0
 _CLOSED = 2.0
 """Seconds after which a program that gives no more answers, and has not ended, is taken to have closed its channel."""
 _MEGABYTE = 1 << 20
+_MOST_OUTPUT = 3 * 1024
+"""Kilobytes of output that a report has room for."""
 _NOTHING: dict[str, Any] = {
     "setup": "",
     "helpers": "",
@@ -50,9 +52,13 @@ class Limits:
     folder_mb: int = 64
     """What its folder may hold; also the largest file."""
     output_kb: int = 1024
-    """Standard output, and standard error."""
-    files: int = 256
-    """Open files of each process."""
+    """Standard output, and standard error; 3,072 at most."""
+    files: int = 64
+    """Open files of each process; what the kernel keeps for pipes and pairs of sockets is bounded by it."""
+
+    def __post_init__(self) -> None:
+        if self.output_kb > _MOST_OUTPUT:
+            raise RecipeError(f"output_kb: expected at most {_MOST_OUTPUT}, got {self.output_kb}.")
 
     def plain(self) -> dict[str, Any]:
         """In seconds and bytes, as the inside reads them."""
@@ -179,7 +185,7 @@ def judge(
 def _judged(tier: str, tests_run: Started, program: Started, report: tuple[socket.socket, str, float]) -> Judged:
     """What the tests' process reports: on a socket of its own, with a nonce, before a deadline."""
     ours, nonce, deadline = report
-    select.select([ours, tests_run.line.end], [], [], max(0.0, deadline - time.monotonic()))
+    readable(deadline - time.monotonic(), ours, tests_run.line.end)
     try:
         outcome = Line(ours).receive(deadline)
     except Gone:
@@ -193,13 +199,16 @@ def _judged(tier: str, tests_run: Started, program: Started, report: tuple[socke
         return Judged((), tier, failed=f"the tests did not come to their end with what the program gave ({why})")
     if outcome.get("nonce") != nonce:
         raise SandboxError("the tests' process sent a report that is not its own")
-    tests = [Outcome(one["status"], one["why"], one["asked"]) for one in outcome["tests"]]
+    try:
+        tests = [Outcome(one["status"], str(one["why"]), int(one["asked"])) for one in outcome["tests"]]
+        failed, broken = str(outcome.get("failed", "")), str(outcome.get("broken", ""))
+    except (TypeError, ValueError, KeyError):
+        raise SandboxError("the tests' process sent a report that cannot be read") from None
     stopped = "ended" in outcome or any(one.status == "ended" for one in tests)
     limit = _limit(program) if stopped else ""
-    failed = outcome.get("failed", "")
     if not limit and any("MemoryError" in why for why in (failed, *(one.why for one in tests))):
         limit = "memory"
-    return Judged(tests, tier, failed=failed, broken=outcome.get("broken", ""), limit=limit)
+    return Judged(tests, tier, failed=failed, broken=broken, limit=limit)
 
 
 @contextmanager
@@ -224,7 +233,7 @@ def _ended(started: Started) -> Iterator[Started]:
 
 def _limit(program: Started) -> Limit:
     """The limit that ended a program, if one did; none where it lives and has only closed its channel."""
-    if not select.select([program.line.end], [], [], _CLOSED)[0]:
+    if not readable(_CLOSED, program.line.end):
         return ""
     found: Limit = program.report(_GRACE)["limit"]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,15 @@ from typing import Any
 from porism.errors import PorismError
 from porism.sandbox.inside.wire import Gone, Line, Unsendable
 
-__all__ = ["SandboxError", "Started"]
+__all__ = ["SandboxError", "Started", "readable"]
+
+
+def readable(seconds: float, *ends: socket.socket) -> bool:
+    """Whether one of the sockets can be read before the time is over; there may be any number of open files."""
+    poll = select.poll()
+    for end in ends:
+        poll.register(end, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
 class SandboxError(PorismError):

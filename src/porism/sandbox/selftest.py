@@ -64,6 +64,19 @@ _ALONE = """
 import os
 print(not os.listdir("/proc") and os.getpid() < 10 and "HOME" not in os.environ and len(os.environ) < 8)
 """
+_WATCHER = """
+import resource, signal
+watcher = os.getppid()
+print(
+    refused(lambda: os.kill(watcher, signal.SIGINT))
+    and refused(lambda: resource.prlimit(watcher, resource.RLIMIT_NOFILE))
+    and refused(lambda: os.sched_setscheduler(watcher, os.SCHED_IDLE, os.sched_param(0)))
+)
+"""
+_SHARED = """
+import mmap
+print(refused(lambda: mmap.mmap(-1, 4096)) and not os.path.exists("/dev/zero"))
+"""
 _FORKS = """
 import os, time
 count = 0
@@ -113,10 +126,12 @@ def _trials() -> list[_Trial]:
         _Trial("system", _TRY + _SYSTEM, _said("True")),
         _Trial("rights", _TRY + _RIGHTS, _said("True")),
         _Trial("processes of others", _ALONE, _said("True")),
+        _Trial("who watches", _TRY + _WATCHER, _said("True")),
         _Trial("processor time", "while True: pass", _stopped("cpu")),
         _Trial("wall time", "import time\ntime.sleep(60)", _stopped("wall"), Limits(wall_seconds=1)),
         _Trial("memory", "block = bytearray(1 << 30)", _stopped("memory")),
         _Trial("memory of several processes", _MEMORY_OF_MANY, _stopped("memory")),
+        _Trial("memory without an owner", _TRY + _SHARED, _said("True")),
         _Trial("processes", _FORKS, _said("held")),
         _Trial("file size", _FILE, lambda ran: ran.code != 0),
         _Trial("folder", _FOLDER, lambda ran: ran.code != 0 and "No space" in ran.err),
@@ -135,7 +150,7 @@ def proofs(sandbox: str = "auto") -> Iterator[Proof]:
         Refused: it cannot be had here.
     """
     tier = described(sandbox)
-    yield _files(tier)
+    yield _proof("files of this user", _files, tier)
     for trial in _trials():
         try:
             ran = run(trial.program, limits=trial.limits, sandbox=tier)
@@ -145,27 +160,34 @@ def proofs(sandbox: str = "auto") -> Iterator[Proof]:
         holds = trial.holds(ran)
         told = f"stopped by the limit {ran.limit}" if ran.limit else (ran.out + ran.err[-200:]).strip() or "refused"
         yield Proof(trial.name, holds, "holds" if holds else f"does not hold: {' '.join(told.split())[:200]}")
-    yield _nothing_left(tier)
-    yield _verdict(tier)
+    yield _proof("nothing is left behind", _nothing_left, tier)
+    yield _proof("verdicts", _verdict, tier)
 
 
-def _files(tier: str) -> Proof:
+def _proof(name: str, prove: Callable[[str], str], tier: str) -> Proof:
+    try:
+        wrong = prove(tier)
+    except SandboxError as error:
+        wrong = str(error)
+    return Proof(name, not wrong, f"does not hold: {wrong}" if wrong else "holds")
+
+
+def _files(tier: str) -> str:
     """A file of this user's, which exists outside, is not to be seen within."""
     with tempfile.NamedTemporaryFile(prefix="porism-secret-") as secret:
         path = str(Path(secret.name).resolve())
         seen = run(f"import os\nprint(os.path.exists({path!r}))", sandbox=tier).out.strip() != "False"
-    return Proof("files of this user", not seen, "does not hold: a file outside can be read" if seen else "holds")
+    return "a file outside can be read" if seen else ""
 
 
-def _nothing_left(tier: str) -> Proof:
+def _nothing_left(tier: str) -> str:
     """What one program writes, or leaves running, the next does not find."""
     run("import os, time\nopen('left', 'w').write('x')\nif os.fork() == 0: time.sleep(60)", limits=_SMALL, sandbox=tier)
     ran = run("import os\nprint(os.listdir('.'), os.listdir('/dev/shm'))", limits=_SMALL, sandbox=tier)
-    holds = ran.out.strip() == "[] []"
-    return Proof("nothing is left behind", holds, "holds" if holds else f"does not hold: {ran.out.strip()[:200]}")
+    return "" if ran.out.strip() == "[] []" else f"{ran.out.strip()[:200]} is there"
 
 
-def _verdict(tier: str) -> Proof:
+def _verdict(tier: str) -> str:
     """A program cannot mark itself as passed."""
     cheats = (
         "class A:\n def __eq__(self, other): return True\ndef f(): return A()",
@@ -173,5 +195,5 @@ def _verdict(tier: str) -> Proof:
         "import builtins\nbuiltins.AssertionError = None\ndef f(): raise SystemExit(0)",
     )
     outcomes = [judge(cheat, {"tests": ["assert f() == 1"]}, limits=_SMALL, sandbox=tier) for cheat in cheats]
-    holds = not any(one.status == "passed" for judged in outcomes for one in judged.tests)
-    return Proof("verdicts", holds, "holds" if holds else "does not hold: a wrong program passed")
+    passed = any(one.status == "passed" for judged in outcomes for one in judged.tests)
+    return "a wrong program passed" if passed else ""

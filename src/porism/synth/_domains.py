@@ -13,6 +13,7 @@ from pydantic import Field
 from porism import recipe
 from porism.errors import DataError, RecipeError, nearest
 from porism.files import rows
+from porism.mixture import allocate
 from porism.records import Message, content_id
 
 __all__ = ["MATHEMATICS", "NONE", "Domain", "chosen", "known", "quotas"]
@@ -111,15 +112,9 @@ def quotas(total: int, domains: Sequence[Domain], weights: Mapping[str, float]) 
         if not 0 <= weight < float("inf"):
             raise RecipeError(f"quotas: expected a weight of at least 0 for {name!r}, got {weight!r}.")
     shares = [weights.get(name, 1.0) for name in names]
-    whole = sum(shares)
-    if not whole:
+    if not any(shares):
         raise RecipeError("quotas: expected a weight above 0 for at least one domain.")
-    exact = [total * share / whole for share in shares]
-    found = [int(value) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda at: (found[at] - exact[at], at))
-    for at in by_remainder[: total - sum(found)]:
-        found[at] += 1
-    return found
+    return allocate([total] * len(shares), shares, total)
 
 
 def _read(file: Path) -> dict[str, Domain]:

@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import Any, cast
 
 from porism import preferences, store
-from porism.errors import DataError
 from porism.files import to_line
 from porism.records import Attempt, Example, Message, Pair, content_id, to_row
+from porism.synth._drops import count_drops
 from porism.synth._responses import ResponseSettings, prompt_of
 
 __all__ = ["NAMES", "align", "finish", "sft"]
@@ -35,19 +35,7 @@ def finish(out: store.Output, settings: ResponseSettings, label: str, *, candida
     Raises:
         DataError: the engine failed on too large a share, or nothing was kept. What was made stays.
     """
-    dropped = [str(row["reason"]) for _, row in store.rows(out.dropped)] if out.dropped.is_file() else []
-    reasons = Counter(reason.partition(":")[0] for reason in dropped)
-    out.counts.update({f"dropped: {reason}": count for reason, count in reasons.items()})
-    total = out.counts["records"] + len(dropped)
-    if reasons["engine"] > settings.max_failed * total:
-        why = Counter(reason for reason in dropped if reason.startswith("engine:")).most_common(1)[0][0]
-        raise DataError(
-            f"{label}: the engine failed on {reasons['engine']} of {total}, more than max_failed={settings.max_failed} "
-            f"allows. Most often: {why.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask again."
-        )
-    if not out.counts["records"]:
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        raise DataError(f"{label} kept none of {total} ({told}). See {out.dropped} for the reasons.")
+    count_drops(out, label, settings.max_failed)
     if candidates:
         _write(out, settings, pairs=candidates > 1)
 

@@ -22,7 +22,6 @@ Several sets are mixed first, by quota or by size at a temperature (``total``, `
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple, Self, cast
 
@@ -32,12 +31,14 @@ from porism import recipe, store, strategies
 from porism.engines import LOADS, Engine, Sampling
 from porism.engines._stage import Staged, kept
 from porism.errors import DataError
+from porism.files import Malformed
 from porism.graders import asks_engine
 from porism.graders import check as judge
 from porism.models.load import fingerprint
 from porism.prompts import messages
 from porism.records import Attempt, Problem, content_id
 from porism.synth import _ways
+from porism.synth._drops import count_drops
 from porism.synth._fusion import fused
 from porism.synth._responses import majority
 from porism.synth._ways import KEEPS_ANSWER, WRITES, Draft, Way
@@ -123,25 +124,53 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         DataError: no problems, none was kept, or the engine failed too often.
     """
-    everything = [cast("Problem", record) for path in settings.input for record in store.read(path, Problem)]
-    if not everything:
-        raise DataError(f"{', '.join(settings.input)}: no problems in the input.")
-    problems = fused(everything, settings.total, settings.quotas, settings.mix_temperature, settings.seed) if (
-        settings.total or settings.quotas or settings.mix_temperature != 1
-    ) else everything  # fmt: skip
+    everything, malformed = _input(settings)
+    is_mixed = settings.total or settings.quotas or settings.mix_temperature != 1
+    problems = (
+        fused(everything, settings.total, settings.quotas, settings.mix_temperature, settings.seed)
+        if is_mixed
+        else everything
+    )
     jobs = [_Job(problem, way) for problem in problems for way in settings.ways]
     known = out.manifest.key.inputs.get("model", "") if out.manifest else ""
     with Staged(settings.engine, settings.model, settings, out) as staged:
         engine = kept(staged, settings, known, wanted=settings.cache) if _asks(settings) else staged
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
-            for at, draft in zip(places, _Work(settings, engine).made([jobs[at] for at in places]), strict=True):
+            wanted = [at for at in places if at < len(jobs)]
+            for at, draft in zip(wanted, _Work(settings, engine).made([jobs[at] for at in wanted]), strict=True):
                 yield store.Placed(at, draft.problem, draft.reason)
+            for at in places[len(wanted) :]:
+                complaint, line = malformed[at - len(jobs)]
+                yield store.Placed(at, {"line": line}, f"malformed: {complaint}")
 
         size = settings.at_once * len(settings.ways)
-        units = [range(at, min(at + size, len(jobs))) for at in range(0, len(jobs), size)]
+        total = len(jobs) + len(malformed)
+        units = [range(at, min(at + size, total)) for at in range(0, total, size)]
         out.process(units, work, title=f"synth rewrite: {len(jobs)} problems", unit="problems")
-    _finish(settings, out)
+    count_drops(out, "synth rewrite", settings.max_failed)
+
+
+def _input(settings: Settings) -> tuple[list[Problem], list[Malformed]]:
+    """The problems, and the lines that are none.
+
+    Raises:
+        DataError: there is no problem.
+    """
+    problems, malformed = list[Problem](), list[Malformed]()
+    for path in settings.input:
+        for found in store.read_each(path):
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif isinstance(found, Malformed):
+                malformed.append(found)
+            else:
+                kind = type(found).__name__.lower()
+                malformed.append(Malformed(f"{path}: expected problem records, got {kind}", found.id))
+    if not problems:
+        first = malformed[0].complaint if malformed else ""
+        raise DataError(f"{', '.join(settings.input)}: no problems in the input. {first}".rstrip())
+    return problems, malformed
 
 
 class _Work:
@@ -242,23 +271,3 @@ def _agreed(draft: Draft, attempts: Sequence[Attempt], share: float, *, is_known
 def _says(attempt: Attempt, answer: str) -> bool:
     problem = attempt.problem
     return judge(gold=answer, text=attempt.text, kind=problem.kind, question=problem.question).correct
-
-
-def _finish(settings: Settings, out: store.Output) -> None:
-    """Count what was dropped and why.
-
-    Raises:
-        DataError: the engine failed on too large a share, or nothing was kept. What was made stays.
-    """
-    dropped = [str(row["reason"]) for _, row in store.rows(out.dropped)] if out.dropped.is_file() else []
-    reasons = Counter(reason.partition(":")[0] for reason in dropped)
-    out.counts.update({f"dropped: {reason}": count for reason, count in reasons.items()})
-    total = out.counts["records"] + len(dropped)
-    if reasons["engine"] > settings.max_failed * total:
-        raise DataError(
-            f"synth rewrite: the engine failed on {reasons['engine']} of {total}, more than max_failed="
-            f"{settings.max_failed} allows. What came is in {out.target}; delete it to ask again."
-        )
-    if not out.counts["records"]:
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        raise DataError(f"synth rewrite kept none of {total} ({told}). See {out.dropped} for the reasons.")

@@ -22,6 +22,8 @@ class Answer(NamedTuple):
     text: str
     failed: bool = False
     """The text says what was wrong with the call."""
+    sandbox: str = ""
+    """The tier in which a program ran."""
 
 
 def tool(name: str) -> Callable[..., Answer]:

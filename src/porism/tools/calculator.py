@@ -39,7 +39,7 @@ def call(text: str) -> Answer:
         text: the expression; an ``=`` at its end is ignored.
 
     >>> call("15% * (1,200 - 1/3)").text
-    '3599/20 = 179.95'
+    '179.95'
     """
     try:
         return Answer(_written(value(text)))

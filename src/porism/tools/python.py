@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Annotated
 
 from pydantic import Field
 
 from porism import sandbox as box
+from porism.problems._python import tree
 from porism.tools import Answer
 
 __all__ = ["call"]
 
 _SHOWN = 4_000
 _LAST = "__last__"
+_NEWLINE = re.compile(r"\r\n?")
+"""Ends a line to Python; what else ends one for str.splitlines may stand within a text."""
 _LIMITS = {
     "cpu": "stopped: it reached its limit of processor time",
     "wall": "stopped: its time was over",
@@ -54,19 +58,18 @@ def call(text: str, *, sandbox: Sandbox = box.AUTO, cpu_seconds: Seconds = 10, m
     said = "\n".join(part for part in parts if part)
     if len(said) > _SHOWN:
         said = f"{said[: _SHOWN // 2]}\n…\n{said[-_SHOWN // 2 :]}"
-    return Answer(said, failed=bool(ran.limit or ran.code))
+    return Answer(said, failed=bool(ran.limit or ran.code), sandbox=ran.tier)
 
 
 def _showing(text: str) -> str:
     """The program, with its last expression printed, as an interactive session would."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return text  # which says so itself
-    last = tree.body[-1] if tree.body else None
+    text = _NEWLINE.sub("\n", text)
+    found = tree(text)
+    last = found.body[-1] if found and found.body else None  # what is no Python says so itself
     if not isinstance(last, ast.Expr) or last.end_lineno is None:
         return text
-    lines = text.splitlines(keepends=True)
-    before = "".join(lines[: last.lineno - 1]) + lines[last.lineno - 1].encode()[: last.col_offset].decode()
+    lines = text.split("\n")
+    lines[last.lineno - 1 :] = [lines[last.lineno - 1].encode()[: last.col_offset].decode()]
+    before = "\n".join(lines)
     value = ast.get_source_segment(text, last.value)
     return f"{before}{_LAST} = (\n{value}\n)\nif {_LAST} is not None: print(repr({_LAST}))\n"

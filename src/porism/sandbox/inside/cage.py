@@ -19,11 +19,13 @@ __all__ = ["DEVICES", "Cage"]
 _NEW_MOUNTS, _NEW_NAMES, _NEW_IPC, _NEW_USERS, _NEW_PROCESSES = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000
 _NOSUID, _NODEV, _NOEXEC, _READ_ONLY, _PRIVATE, _ALL_BELOW = 2, 4, 8, 1, 1 << 18, 1 << 14
 _AGAIN, _BIND = 1 << 5, 1 << 12
-DEVICES = ("null", "zero", "full", "random", "urandom")
-"""What there is under ``/dev``."""
+DEVICES = ("null", "full", "random", "urandom")
+"""What there is under ``/dev``. Without ``zero``, which gives memory that no limit counts."""
 _USER = 1000
 """The user that a program is to itself; outside of its namespace it is nobody in particular."""
 _HIGHEST_CAPABILITY = 63
+_MOST_SIGNALS = 64
+"""Signals and timers that wait; the user has so many on the whole machine."""
 
 
 class Cage:
@@ -104,6 +106,7 @@ class Cage:
             return
         if not self._alone:  # whose kernel has no such limits: the one who watches counts processes
             resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_SIGPENDING, (_MOST_SIGNALS,) * 2)
             resource.setrlimit(resource.RLIMIT_NPROC, (limits["processes"],) * 2)
         for capability in range(_HIGHEST_CAPABILITY + 1):
             if self._libc.prctl(24, capability, 0, 0, 0):

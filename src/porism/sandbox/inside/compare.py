@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 __all__ = ["same_value"]
 
 _MOST_PAIRED = 2_000
-"""Items of a list that are paired one by one, where they cannot be sorted."""
+"""Items of a list that are paired one by one, where sorting does not bring like to like."""
 
 
 def same_value(expected: Any, got: Any, *, tolerance: float = 0.0, unordered: bool = False) -> bool:
@@ -27,9 +29,9 @@ def same_value(expected: Any, got: Any, *, tolerance: float = 0.0, unordered: bo
     if isinstance(got, set | frozenset) or isinstance(expected, set | frozenset):
         unordered = True
     if _is_list(expected) and _is_list(got):
-        left, right = list(expected), list(got)
-        if len(left) != len(right):
+        if len(expected) != len(got):  # before anything is made of them: a range may be endless
             return False
+        left, right = list(expected), list(got)
         if unordered:
             return _paired(left, right, tolerance)
         return all(same_value(one, other, tolerance=tolerance) for one, other in zip(left, right, strict=True))
@@ -52,25 +54,44 @@ def _key(key: Any) -> Any:
 
 
 def _same_scalar(expected: Any, got: Any, tolerance: float) -> bool:
-    if isinstance(expected, int | float) and isinstance(got, int | float):
-        if expected != expected and got != got:  # noqa: PLR0124  (both are NaN)
-            return True
-        if tolerance and _is_finite(expected) and _is_finite(got):
-            return bool(abs(expected - got) <= tolerance * max(1.0, abs(expected)))
+    if not (isinstance(expected, _NUMBERS) and isinstance(got, _NUMBERS)):
+        return bool(expected == got)
+    if _is_nan(expected) or _is_nan(got):
+        return _is_nan(expected) and _is_nan(got)
+    if tolerance:
+        left, right = _float(expected), _float(got)
+        if math.isfinite(left) and math.isfinite(right):
+            return abs(left - right) <= tolerance * max(1.0, abs(left))
     return bool(expected == got)
+
+
+_NUMBERS = (int, float, Decimal, Fraction)
+
+
+def _is_nan(value: Any) -> bool:
+    return value.is_nan() if isinstance(value, Decimal) else bool(value != value)  # noqa: PLR0124
+
+
+def _float(value: Any) -> float:
+    """A number as a float; infinity where it has no place among them, and is to be compared exactly."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _paired(left: list[Any], right: list[Any], tolerance: float) -> bool:
     """Whether the items of two lists are the same, in some order."""
-    try:
-        ordered = zip(sorted(left), sorted(right), strict=True)
+    for key in (None, _rank):
+        try:
+            ordered = zip(sorted(left, key=key), sorted(right, key=key), strict=True)
+        except (TypeError, ArithmeticError):  # they have no order of their own
+            continue
         if all(same_value(one, other, tolerance=tolerance) for one, other in ordered):
             return True
-    except TypeError:
-        pass
     if len(left) > _MOST_PAIRED:
         return False
-    rest = list(right)
+    rest = right
     for one in left:
         at = next((at for at, other in enumerate(rest) if same_value(one, other, tolerance=tolerance)), None)
         if at is None:
@@ -79,9 +100,12 @@ def _paired(left: list[Any], right: list[Any], tolerance: float) -> bool:
     return True
 
 
-def _is_finite(value: float) -> bool:
-    """Whether it is a number that has a place among the floats; a longer integer is compared exactly."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+def _rank(value: Any) -> str:
+    """A text by which values of any kinds can be sorted, so that equal ones come to stand at the same place."""
+    if isinstance(value, _NUMBERS):
+        return "nan" if _is_nan(value) else repr(_float(value) + 0.0)  # and not -0.0
+    if _is_list(value):
+        return f"[{','.join(map(_rank, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(sorted(f'{_key(key)}:{_rank(item)}' for key, item in value.items()))}}}"
+    return repr(value)

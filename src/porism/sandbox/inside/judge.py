@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from porism.sandbox.inside.compare import same_value
-from porism.sandbox.inside.wire import Caller, Failed, Gone, Line, Unsendable, encode
+from porism.sandbox.inside.wire import Broken, Caller, Failed, Gone, Line, Unsendable, encode
 
 __all__ = ["judge"]
 
 _WORDS = 300
+_ENDS = (StopIteration, StopAsyncIteration)
+"""Would end an iteration of the tests', and with it what they hold of all items."""
 _VALUE = 60
 
 
@@ -82,7 +84,7 @@ def _called(caller: Caller, test: dict[str, Any], tests: dict[str, Any]) -> tupl
         return "failed", f"the program gave {error}", 1
     except Gone as error:
         return "ended", str(error), 1
-    except (RecursionError, ArithmeticError) as error:
+    except (RecursionError, MemoryError, ArithmeticError, ValueError, TypeError) as error:
         return "failed", f"the values cannot be compared ({type(error).__name__})", 1
     return ("passed", "", 1) if same else ("failed", f"expected {_short(expected)}, got {_short(got)}", 1)
 
@@ -108,12 +110,24 @@ def _asserted(remote: _Remote, test: str, space: dict[str, Any]) -> tuple[str, s
     except Unsendable as error:
         status, why = "failed", f"the program gave {error}"
     except AssertionError as error:
-        status, why = "failed", str(error)
+        status, why = "failed", _words(error)
     except BaseException as error:  # noqa: BLE001  (TypeError where the program gave None, and the like)
-        status, why = "failed", f"{type(error).__name__}: {error}"
+        status, why = "failed", _told(error)
     else:
-        status, why = "passed", ""
+        status, why = ("ended", remote.gone) if remote.gone else ("passed", "")  # which a bare except may have hidden
     return status, why, remote.asked - before
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, which may be a value of the program's."""
+    try:
+        return str(error)
+    except (ValueError, RecursionError, MemoryError):
+        return "a value that cannot be written"
 
 
 def _run(code: str, space: dict[str, Any]) -> None:
@@ -127,8 +141,9 @@ def _set_up(code: str, space: dict[str, Any], remote: _Remote) -> None:
     except (Failed, Gone):
         raise
     except BaseException as error:  # noqa: BLE001  (the tests' own code)
-        told = f"{type(error).__name__}: {error}"
-        raise (Failed("the tests' setup", told) if remote.used else _Broken(told)) from None
+        lacking = isinstance(error, NameError) and error.name in remote.lacking
+        told = _told(error)
+        raise (Failed("the tests' setup", told) if remote.used or lacking else _Broken(told)) from None
 
 
 def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
@@ -146,9 +161,10 @@ def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
             space[name] = importlib.import_module(name)
         _run(tests["helpers"], space)
     except BaseException as error:  # noqa: BLE001  (the tests' own code)
-        raise _Broken(f"{type(error).__name__}: {error}") from None
+        raise _Broken(_told(error)) from None
     asked = sorted((wanted - set(space) - set(dir(builtins))) | functions)
-    given = remote.ask("get", names=asked)
+    given = _names_of(remote.ask("get", names=asked))
+    remote.lacking = set(asked) - set(given)
     for name in (name for name in asked if name in given):  # and no other, whatever the program sends
         kind, value = given[name]
         space[name] = _Function(remote, value) if kind == "function" else value
@@ -158,6 +174,17 @@ def _space(remote: _Remote, tests: dict[str, Any]) -> dict[str, Any]:
             space[name] = _Missing(name)
     space.update({alias: space[name] for alias, name in tests["aliases"].items()})
     return space
+
+
+def _names_of(reply: Any) -> dict[str, tuple[str, Any]]:
+    """What the program has under the names that were asked for.
+
+    Raises:
+        Broken: it says something else.
+    """
+    if not isinstance(reply, dict) or not all(isinstance(one, tuple) and len(one) == 2 for one in reply.values()):
+        raise Broken("the program wrote to its channel what is no reply")
+    return reply
 
 
 def _names(code: str) -> Iterator[str]:
@@ -185,6 +212,10 @@ class _Remote:
         """Calls so far."""
         self.used = False
         """Whether the code before the tests uses names of the program's."""
+        self.gone = ""
+        """Why it answers no more."""
+        self.lacking: set[str] = set()
+        """Names that the tests use and the program does not define."""
 
     def ask(self, what: str, **parts: Any) -> Any:
         self.asked += what == "call"
@@ -192,6 +223,9 @@ class _Remote:
             return self._caller.ask(what, **parts)
         except Failed as error:
             raise _as_raised(error) from None
+        except Gone as error:
+            self.gone = str(error)
+            raise
 
     def handle(self, number: int) -> _Handle:
         """The one handle for an object of the program."""
@@ -261,7 +295,7 @@ class _Missing:
 def _as_raised(error: Failed) -> Failed:
     """The failure as an exception of the built-in class that the program named, so that a test may expect it."""
     kind = getattr(builtins, error.kind, None)
-    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+    if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, _ENDS):
         return error
     try:
         made: Failed = type(error.kind, (Failed, kind), {})(error.kind, str(error).partition(": ")[2])

@@ -1,8 +1,9 @@
 """The system calls that untrusted code may not make, as a BPF program for the kernel's seccomp filter.
 
 Refused are sockets (there is no network to reach, and none is to be tried), new namespaces, mounts, tracing and reading
-other processes, kernel objects that no memory limit counts, and the administration of the machine. A refused call
-fails with EPERM, so that a program gets an exception. Calls that are younger than this list fail with ENOSYS.
+other processes, changing how other processes are run, kernel objects and memory that no limit counts, and the
+administration of the machine. A refused call fails with EPERM, so that a program gets an exception. Calls that are
+younger than this list fail with ENOSYS.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ import ctypes
 import errno
 import os
 import struct
+from typing import NamedTuple
 
 __all__ = ["KNOWN_MACHINES", "install", "program"]
 
 _ALLOW = 0x7FFF0000
 _KILL = 0x80000000
 _ERRNO = 0x00050000
-_LOAD, _EQUAL, _GREATER, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
+_LOAD, _EQUAL, _GREATER, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x54, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 24, 40
 _X32 = 0x40000000
 _NEWEST = 456
 _CLONE3 = 435
 _NEW_NAMESPACES = 0x7E020000
 _TERMINAL_INPUT = 0x5412
+_PIDFD_OPEN = 434
+_WATCHER = 1
+"""The number of the process that watches; gVisor lets signals end it."""
+_NAMELESS_AND_SHARED = 0x21
+"""Flags of memory that processes share without a file: what one keeps and does not touch is counted nowhere."""
 
 # fmt: off
 _BOTH = (
@@ -34,7 +41,7 @@ _BOTH = (
 """Numbers that all machines share."""
 
 _X86 = (
-    41, 42, 43, 49, 50, 288,  # socket, connect, accept, bind, listen, accept4
+    41, 42, 43, 49, 50, 288, 54,  # socket, connect, accept, bind, listen, accept4, setsockopt (larger buffers)
     101, 310, 311, 312,  # ptrace, process_vm_readv, process_vm_writev, kcmp
     165, 166, 155, 161, 308, 272,  # mount, umount2, pivot_root, chroot, setns, unshare
     321, 298, 323,  # bpf, perf_event_open, userfaultfd
@@ -46,9 +53,11 @@ _X86 = (
     164, 227, 305, 159, 170, 171, 153,  # clocks, names of the machine, vhangup
     319, 29, 30, 31, 68, 69, 70, 71, 64, 65, 66, 240,  # memfd_create, System V objects, mq_open
     180, 134, 156, 136, 139, 278,  # what is obsolete, vmsplice
+    141, 142, 144, 203, 251, 314,  # how other processes are scheduled
+    253, 254, 294,  # inotify, of which a user has few on the whole machine
 )
 _ARM = (
-    198, 200, 201, 202, 203, 242,
+    198, 200, 201, 202, 203, 242, 208,
     117, 270, 271, 272,
     40, 39, 41, 51, 268, 97,
     280, 241, 282,
@@ -60,13 +69,34 @@ _ARM = (
     170, 112, 266, 171, 161, 162, 58,
     279, 194, 195, 196, 186, 187, 188, 189, 190, 191, 192, 193, 180,
     42, 75,
+    140, 118, 119, 122, 30, 274,
+    26, 27,
 )
 # fmt: on
+
+
+class _Machine(NamedTuple):
+    """What differs between processors."""
+
+    architecture: int
+    """Its number in the filter's data."""
+    clone: int
+    ioctl: int
+    mmap: int
+    prlimit: int
+    signals: tuple[int, ...]
+    """Its calls that send one to the process of a number."""
+    refused: tuple[int, ...]
+
+
 _MACHINES = {
-    "x86_64": (0xC000003E, 56, 16, _X86),
-    "aarch64": (0xC00000B7, 220, 29, _ARM),
+    "x86_64": _Machine(
+        0xC000003E, clone=56, ioctl=16, mmap=9, prlimit=302, signals=(62, 129, 200, 234, 297), refused=_X86
+    ),
+    "aarch64": _Machine(
+        0xC00000B7, clone=220, ioctl=29, mmap=222, prlimit=261, signals=(129, 130, 131, 138, 240), refused=_ARM
+    ),
 }
-"""Machine → its number in the filter's data, its clone and ioctl, the calls that are refused."""
 
 KNOWN_MACHINES = tuple(_MACHINES)
 
@@ -77,10 +107,11 @@ def program(machine: str) -> bytes:
     Args:
         machine: as ``uname -m`` says it.
     """
-    architecture, clone, ioctl, refused = _MACHINES[machine]
+    known = _MACHINES[machine]
+    refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
     lines = [
         (_LOAD, 0, 0, _ARCHITECTURE),
-        (_EQUAL, 1, 0, architecture),
+        (_EQUAL, 1, 0, known.architecture),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, _X32),
@@ -90,20 +121,18 @@ def program(machine: str) -> bytes:
         (_EQUAL, 0, 1, _CLONE3),  # whose flags lie in memory: the C library then takes clone
         (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
     ]
-    for number in sorted({*_BOTH, *refused}):
-        lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
-    lines += [
-        (_EQUAL, 0, 3, clone),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_ANY_BIT, 0, 5, _NEW_NAMESPACES),
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
-        (_EQUAL, 0, 3, ioctl),
-        (_LOAD, 0, 0, _SECOND_ARGUMENT),
-        (_EQUAL, 0, 1, _TERMINAL_INPUT),
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    return b"".join(struct.pack("HBBI", *line) for line in lines)
+    for number in sorted({*_BOTH, *known.refused}):
+        lines += [(_EQUAL, 0, 1, number), refuse]
+    for number, place, tests in (
+        (known.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _NEW_NAMESPACES)]),
+        (known.ioctl, _SECOND_ARGUMENT, [(_EQUAL, 0, 1, _TERMINAL_INPUT)]),
+        (known.mmap, _FOURTH_ARGUMENT, [(_AND, 0, 0, _NAMELESS_AND_SHARED), (_EQUAL, 0, 1, _NAMELESS_AND_SHARED)]),
+        (known.prlimit, _FIRST_ARGUMENT, [(_EQUAL, 1, 0, 0)]),  # a process may lower its own limits
+        *((number, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _WATCHER)]) for number in (*known.signals, _PIDFD_OPEN)),
+    ):
+        body = [(_LOAD, 0, 0, place), *tests, refuse, (_RETURN, 0, 0, _ALLOW)]
+        lines += [(_EQUAL, 0, len(body), number), *body]
+    return b"".join(struct.pack("HBBI", *line) for line in [*lines, (_RETURN, 0, 0, _ALLOW)])
 
 
 class _Program(ctypes.Structure):

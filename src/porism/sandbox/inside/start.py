@@ -68,6 +68,8 @@ _COMMON = (
     "uuid",
 )
 """Modules that programs often import; they are loaded once."""
+_PACKAGES = ("site-packages", "dist-packages")
+"""Where what was installed beside this Python lies: a program sees the same modules on every machine."""
 _PLACES = 3
 _MOST_DESCRIPTORS = 4096
 
@@ -87,6 +89,8 @@ def main() -> None:
     sys.path.pop(0)
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    sys.path[:] = [place for place in sys.path if Path(place).name not in _PACKAGES]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # or a program could interrupt those that watch it
     if sys.argv[2] == "gvisor":
         _alone(cage, sys.argv[3])
     number = int(sys.argv[1])

@@ -86,6 +86,7 @@ def _become(
     code, (tell, outputs) = 1, pipes
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         kept[0].close()  # which are the watcher's
         if kept[1] >= 0:
             os.close(kept[1])

@@ -24,7 +24,8 @@ _TAIL = 4000
 _NEARLY = 0.7
 """Share of the limit of processor time that its use may seem to be when it is reached: the kernel counts twice."""
 _AT_WORK = 0.05
-"""Share of a second's processor time above which a program that has no more time is taken to compute, not to wait."""
+"""Share of a second's processor time above which a program that has no more time is taken to compute, not to wait,
+where the kernel does not say how long it waited for a processor."""
 
 
 class _Used(NamedTuple):
@@ -53,6 +54,7 @@ class Watch:
         self._read = {descriptor: bytearray() for descriptor in outputs}
         self._began = time.monotonic()
         self._recent: collections.deque[float] = collections.deque(maxlen=round(1 / _TICK))
+        self._seen: dict[str, int] = {}
         self._control = control.fileno()
         try:
             self._pidfd = os.pidfd_open(child)
@@ -132,29 +134,67 @@ class Watch:
         if used.seconds > self._limits["cpu"] + 1:
             return "cpu"
         if late:
-            return "starved" if used.seconds - self._recent[0] > _AT_WORK else "wall"
+            return "starved" if self._starves(used) else "wall"
         return ""
+
+    def _starves(self, used: _Used) -> bool:
+        """Whether a program that has no more time would have used up its processor time, had others left it that.
+
+        That is so where a thread computed, or was ready to and waited, for as long; and waited longer than for the
+        program's own other threads.
+        """
+        times = self._times()
+        if not times:
+            return used.seconds - self._recent[0] > _AT_WORK
+        limit = self._limits["cpu"]
+        return any(ran + waited >= limit and waited > used.seconds - ran for ran, waited in times)
+
+    def _times(self) -> list[tuple[float, float]]:
+        """Seconds that each thread ran, and those in which it was ready to and others had the processors.
+
+        Empty where the kernel does not say.
+        """
+        found = []
+        for process in self._numbers():
+            with contextlib.suppress(OSError):
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+                threads = os.open(f"{process}/task", flags, dir_fd=self._processes)
+                try:
+                    names = os.listdir(threads)  # noqa: PTH208  (a descriptor as well)
+                    told = [_contents(f"{name}/schedstat", threads).split() for name in names]
+                finally:
+                    os.close(threads)
+                found += [(int(one[0]) / 1e9, int(one[1]) / 1e9) for one in told if len(one) > 1]
+        return found
+
+    def _numbers(self) -> list[str]:
+        """The program's processes."""
+        names = os.listdir(self._processes)  # noqa: PTH208  (a descriptor: no path leads there)
+        return [name for name in names if name.isdigit() and name != "1"]
 
     def _used(self) -> _Used:
         count = pages = ticks = 0
-        for name in os.listdir(self._processes):  # noqa: PTH208  (a descriptor: no path leads there)
-            if name.isdigit() and name != "1":
-                fields = self._fields(f"{name}/stat")
-                if len(fields) > 21:
-                    count += 1
-                    pages += int(fields[21])
-                    ticks += sum(map(int, fields[11:15]))
-        return _Used(count, pages * _PAGE, ticks / _TICKS_IN_A_SECOND)
+        for name in self._numbers():
+            fields = _contents(f"{name}/stat", self._processes).rpartition(b")")[2].split()  # a name may be anything
+            if len(fields) > 21:
+                own, waited_for = (sum(map(int, fields[at : at + 2])) for at in (11, 13))
+                count += 1
+                pages += int(fields[21])
+                ticks += own + waited_for
+                self._seen[name] = own
+        # A process that nobody waits for takes its time with it when it ends, but what was seen of it.
+        return _Used(count, pages * _PAGE, max(ticks, sum(self._seen.values())) / _TICKS_IN_A_SECOND)
 
-    def _fields(self, name: str) -> list[bytes]:
-        """What stands in a process's ``stat`` after its name; nothing where it has ended."""
-        try:
-            file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._processes)
-        except OSError:
-            return []
-        try:
-            return os.read(file, 4096).rpartition(b")")[2].split()
-        except OSError:
-            return []
-        finally:
-            os.close(file)
+
+def _contents(name: str, folder: int) -> bytes:
+    """A file of ``/proc``; nothing where its process has ended."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 4096)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

@@ -1,11 +1,10 @@
-"""How many records each of several sets gives."""
+"""How many records each of several sets gives: by weights, or by the sets' sizes at a temperature."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-__all__ = ["allocate", "draw", "tempered"]
+__all__ = ["allocate", "tempered"]
 
 
 def tempered(sizes: Sequence[int], temperature: float) -> list[float]:
@@ -24,12 +23,14 @@ def allocate(limits: Sequence[int], weights: Sequence[float], count: int) -> lis
 
     Args:
         limits: the most that each can give.
-        weights: not negative.
+        weights: numbers that are not negative.
         count: how many in all; 0 for as many as keep the proportion, so that one set is used up.
     """
-    total = sum(weights)
-    if total <= 0:
+    largest = max(weights, default=0.0)
+    if largest <= 0:
         return [0] * len(limits)
+    weights = [weight / largest for weight in weights]
+    total = sum(weights)
     if not count:
         count = int(min(limit * total / weight for limit, weight in zip(limits, weights, strict=True) if weight > 0))
     given = [0] * len(limits)
@@ -51,10 +52,3 @@ def allocate(limits: Sequence[int], weights: Sequence[float], count: int) -> lis
             given[at] = limits[at]
         open_ -= full
     return given
-    return given
-
-
-def draw(seed: int, *what: object) -> int:
-    """A random 64-bit number that depends on a seed and on what it is drawn for, and on nothing else."""
-    text = "\0".join(map(str, (seed, *what)))
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

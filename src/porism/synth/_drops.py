@@ -1,0 +1,36 @@
+"""What a stage that asks an engine says at its end of what it dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from porism import store
+from porism.errors import DataError
+
+__all__ = ["count_drops"]
+
+
+def count_drops(out: store.Output, label: str, max_failed: float) -> None:
+    """Count what was dropped and why.
+
+    Args:
+        out: the stage's, its records written.
+        label: what the stage is called.
+        max_failed: the largest share on which the engine may have failed.
+
+    Raises:
+        DataError: the engine failed on too large a share, or nothing was kept. What was made stays.
+    """
+    dropped = [str(row["reason"]) for _, row in store.rows(out.dropped)] if out.dropped.is_file() else []
+    reasons = Counter(reason.partition(":")[0] for reason in dropped)
+    out.counts.update({f"dropped: {reason}": count for reason, count in reasons.items()})
+    total = out.counts["records"] + len(dropped)
+    if reasons["engine"] > max_failed * total:
+        why = Counter(reason for reason in dropped if reason.startswith("engine:")).most_common(1)[0][0]
+        raise DataError(
+            f"{label}: the engine failed on {reasons['engine']} of {total}, more than max_failed={max_failed} "
+            f"allows. Most often: {why.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask again."
+        )
+    if not out.counts["records"]:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        raise DataError(f"{label} kept none of {total} ({told}). See {out.dropped} for the reasons.")
