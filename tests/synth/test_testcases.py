@@ -220,6 +220,18 @@ def test_tests_of_a_function_need_no_model(tmp_path: Path, tier: str) -> None:
     assert rows(tmp_path / "few" / "records.jsonl")[0]["meta"]["testcases"]["tests"] == 5
 
 
+def test_types_are_those_of_the_solution_where_no_start_is_given(tmp_path: Path, tier: str) -> None:
+    del tier
+    solution = f"Here it is:\n```python\n{ADD}```\nIt adds."
+    problem = Problem(question="Write add.", answer="", kind="code", solution=solution, meta={"function": "add"})
+    options: dict[str, Any] = {"engine": engine(tmp_path), "rounds": 0, "solutions": 0, "least": 1, "typed": 30}
+    synth("testcases", tmp_path / "out", input=[write(tmp_path, problem)], **options)
+    (row,) = rows(tmp_path / "out" / "records.jsonl")
+    given = [one["args"] for one in json.loads(row["answer"])["tests"]]
+    assert len(given) >= 20
+    assert all(type(a) is int and all(type(x) is int for x in b) for a, b in given)
+
+
 @pytest.mark.parametrize(
     ("solutions", "options", "reason"),
     [

@@ -98,7 +98,9 @@ def hashes(
 ) -> dict[str, str]:
     """The fingerprints of the models."""
     found = {"tokenizer": fingerprint(tokenizer)} if tokenizer else {}
-    return found | ({"judge": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {})
+    return found | (
+        {"judge_model": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {}
+    )
 
 
 def _by_rules(name: str, rule: Callable[[Record], Any]) -> Callable[[Record], dict[str, Any]]:

@@ -71,10 +71,10 @@ class Settings(AskSettings):
 
 
 def check(settings: Settings) -> None:
-    """Find before anything runs that the sandbox cannot be had.
+    """Find before anything runs that there is no such sandbox.
 
     Raises:
-        UserError: it cannot.
+        RecipeError: there is none of that name.
     """
     box.described(settings.sandbox)
 
@@ -95,6 +95,7 @@ def run(settings: Settings, out: store.Output) -> None:
         Refused: the sandbox cannot be had here.
     """
     problems, attempts = _read(settings.input)
+    box.ready(settings.sandbox)  # so that nothing is generated in vain
     rule = Rule(
         rounds=settings.rounds,
         focuses=tuple(settings.focuses),
