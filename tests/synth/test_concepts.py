@@ -415,6 +415,7 @@ def test_the_page_shows_problems_rationales_verdicts_and_what_was_dropped(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["promptcot-math", "promptcot-code", "promptcot-selfplay"])
-def test_recipes_are_right(name: str) -> None:
-    file = Path(__file__).parents[2] / "recipes" / name / "recipe.yaml"
-    assert f"name: {name}" in pipeline.dry_run(file)
+def test_recipes_are_right(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)  # to which the paths in a recipe are relative
+    assert f"name: {name}" in pipeline.dry_run(root / "recipes" / name / "recipe.yaml")

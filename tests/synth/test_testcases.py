@@ -261,5 +261,15 @@ def test_wrong_settings_are_told(tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match=message):
             synth("testcases", tmp_path / "out", input=["x.jsonl"], **options)
     other = write(tmp_path, Problem(question="2?", answer="2"))
-    with pytest.raises(DataError, match="no problems of the kind 'code'"):
-        synth("testcases", tmp_path / "out", input=[other], engine=engine(tmp_path))
+    for allow_empty in (False, True):
+        with pytest.raises(DataError, match="no problems of the kind 'code'"):
+            synth("testcases", tmp_path / "out", input=[other], engine=engine(tmp_path), allow_empty=allow_empty)
+
+
+def test_nothing_comes_of_nothing_where_that_is_allowed(tmp_path: Path) -> None:
+    """As after a stage that kept nothing."""
+    for part in ("testcases", "trajectories"):
+        options: dict[str, Any] = {"input": [write(tmp_path)], "engine": engine(tmp_path)}
+        with pytest.raises(DataError, match="in the input"):
+            synth(part, tmp_path / part, **options)
+        assert synth(part, tmp_path / part, **options, allow_empty=True).counts["records"] == 0

@@ -67,7 +67,7 @@ def run(settings: Settings, out: store.Output) -> None:
         Refused: there are programs to run, and the sandbox cannot be had here.
     """
     problems = [cast("Problem", record) for path in settings.input for record in store.read(path, Problem)]
-    if not problems:
+    if not problems and not settings.allow_empty:
         raise DataError(f"{', '.join(settings.input)}: no problems in the input.")
     if any(problem.kind == "code" for problem in problems):
         box.ready(settings.sandbox)  # so that nothing is generated in vain
