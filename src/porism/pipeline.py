@@ -428,7 +428,7 @@ def _with_paths(stages: Sequence[Stage], number: int, folder: Path) -> Stage:
     for name in _REFERENCES:
         value = getattr(stage.settings, name, None)
         if isinstance(value, list):
-            changed[name] = [_resolve(name, item, earlier, folder, stage.name) for item in value]
+            changed[name] = [item and _resolve(name, item, earlier, folder, stage.name) for item in value]
         elif value:
             changed[name] = _resolve(name, value, earlier, folder, stage.name)
     return stage._replace(settings=stage.settings.model_copy(update=changed))
