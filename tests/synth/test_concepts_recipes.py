@@ -81,7 +81,9 @@ def test_a_judge_may_be_what_an_earlier_stage_trained(long_model: Path, tmp_path
     file = recipe(tmp_path, long_model)
     run = pipeline.run(file, runs=tmp_path / "runs")
     stage = run / "3-synth-problems"
-    (row,) = [row for name in ("records.jsonl", "dropped.jsonl") if (stage / name).exists() for row in rows(stage, name)]
+    (row,) = [
+        row for name in ("records.jsonl", "dropped.jsonl") if (stage / name).exists() for row in rows(stage, name)
+    ]
     first, second = row["meta"]["judges"]
     assert first["model"] == fingerprint(str(run / "2-train-learnt" / "model")) != fingerprint(str(long_model))
     assert second["overall"] == "perfect"
@@ -211,4 +213,5 @@ def test_rounds_are_compared_by_quality_and_later_stages_are_not_judged_again(tm
     assert figures[2]["quality"] == figures[3]["quality"] == {}
     page = (tmp_path / "page" / "report.html").read_text()
     assert "Quality by round" in page
+    assert "0 kept, 3 dropped (3 judged bad)" in page
     assert "Chosen:" in page

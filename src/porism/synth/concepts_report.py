@@ -92,12 +92,22 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
         "name": Path(path).name,
         "stage": stage,
         "counts": dict(made.counts) if made else {"records": len(rows), "dropped": len(away)},
+        "counted": _counted(len(rows), [str(row.get("reason", "")) for row in away]),
         "figures": dict(made.figures) if made else {},
         "verdicts": dict(verdicts),
         "quality": _quality(rows, away) if judged else {},
         "kept": [_shown(row) for row in rows[:examples]],
         "dropped": [_shown(row) for row in _spread(away, examples)],
     }
+
+
+def _counted(kept: int, reasons: Sequence[str]) -> str:
+    """What a stage kept and dropped, in words: ``1 kept, 3 dropped (2 format, 1 cut off)``."""
+    if not reasons:
+        return f"{kept} kept"
+    counts = Counter(reason.partition(":")[0] for reason in reasons)
+    told = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{kept} kept, {len(reasons)} dropped ({told})"
 
 
 def _quality(rows: Sequence[Mapping[str, Any]], away: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
