@@ -215,3 +215,54 @@ def test_rounds_are_compared_by_quality_and_later_stages_are_not_judged_again(tm
     assert "Quality by round" in page
     assert "0 kept, 3 dropped (3 judged bad)" in page
     assert "Chosen:" in page
+
+
+ARITHMETIC = '''
+import json
+import re
+
+from porism.engines.scripted import Scripted
+
+RATINGS = {name: "Perfect" for name in ("format", "accuracy", "difficulty", "coverage", "solvability")}
+
+
+def start(model):
+    """Right in one of four solutions."""
+
+    def say(request, number):
+        asked = request.messages[-1]["content"]
+        if asked.startswith("Write one pro"):
+            return f"What is 2 + {request.seed % 97}?" if "BEGIN PROBLEM" in request.prefix else "Add two numbers."
+        if asked.startswith("You judge"):
+            return json.dumps(RATINGS)
+        first, *rest = re.findall(r"[-+*]?\\s*\\d+", asked)
+        right = int(first.replace(" ", ""))
+        for part in rest:
+            value = int(part.strip("+-* "))
+            right = right * value if "*" in part else right - value if "-" in part else right + value
+        wrong = right + 2 if number % 4 == 3 else right + 1
+        return f"Try {number}.\\n#### {right if number % 4 == 0 else wrong}"
+
+    return Scripted(say)
+'''
+
+
+@pytest.mark.slow
+def test_self_play_goes_from_concepts_to_a_model_that_dpo_has_trained(tiny_model: Path, tmp_path: Path) -> None:
+    """The shipped recipe as it is, but that a script writes and the tiny model is trained."""
+    (tmp_path / "arithmetic.py").write_text(ARITHMETIC)
+    asked = ("problems", "first-tries", "tries", "before", "after-sft", "after-dpo")
+    given = [f"{name}.engine={tmp_path / 'arithmetic.py'}:start" for name in asked]
+    file = Path(__file__).parents[2] / "recipes" / "promptcot-selfplay" / "recipe.yaml"
+    run = pipeline.run(file, [f"model={tiny_model}", *given], runs=tmp_path / "runs")
+    stages = {folder.name.partition("-")[2]: folder for folder in run.iterdir() if folder.is_dir()}
+    pairs = rows(stages["curate-pairs.2"])
+    assert len({row["meta"]["problem"] for row in pairs}) > 20
+    assert any("rationale" in row["meta"] and "judges" in row["meta"] for row in pairs), "of problems from concepts"
+    held_out = {row["question"] for row in rows(stages["problems-held-out"])}
+    assert not held_out & {row["prompt"][-1]["content"] for row in pairs}
+    first, second = (fingerprint(str(stages[f"train-dpo.{number}"] / "model")) for number in (1, 2))
+    assert fingerprint(str(stages["train-sft"] / "model")) != first != second
+    assert {row["model"] for row in rows(stages["solve-after-dpo"])}
+    assert "Chosen:" in (stages["synth-page"] / "report.html").read_text()
+    assert len(list(run.glob("*compare*/comparison.json"))) == 3
