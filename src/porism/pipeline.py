@@ -55,8 +55,12 @@ VERBS = {
 
 _Made = tuple[type[Record], ...] | None
 
-_MODELS = ("model", "posterior", "teacher", "reference_model", "rollout_model", "scorer")
+_MODELS = (
+    "model", "posterior", "teacher", "reference_model", "rollout_model", "scorer", "judges", "judge_model", "solver"
+)  # fmt: skip
 """Settings that name models."""
+_JUDGING = ("judges", "judge_model", "solver")
+"""Those among them that the setting ``judge_engine`` runs, where it is set."""
 _REFERENCES = (
     "input", "before", "after", "against", "attempts", "embed", "eval_input", "eval_problems", *_MODELS
 )  # fmt: skip
@@ -294,7 +298,7 @@ def _prepare_all(plan: recipe.Recipe, path: Path) -> list[Stage]:
         stage = prepare(entry.verb, entry.part, values, where, entry.name)
         for name, value in _references(stage.settings):
             target = _resolve(name, value, stages, Path(), where)
-            if name in _MODELS and target == value and getattr(stage.settings, "engine", "local") in LOADS:
+            if name in _MODELS and target == value and _engine_of(name, stage.settings) in LOADS:
                 verify(value)
         _check_file(stage.settings, where)
         made.append(_flow(stage, stages, made, where))
@@ -402,6 +406,12 @@ def _parted(value: str, labels: Sequence[tuple[str, str]]) -> tuple[str, str]:
     return (label, part) if is_part else (value, "")
 
 
+def _engine_of(name: str, settings: recipe.Settings) -> str:
+    """The engine that runs the model which a setting names."""
+    own = str(getattr(settings, "engine", "local"))
+    return str(getattr(settings, "judge_engine", "") or own) if name in _JUDGING else own
+
+
 def _check_file(settings: recipe.Settings, where: str) -> None:
     """Notice a source's missing file before anything runs.
 
@@ -420,7 +430,7 @@ def _with_paths(stages: Sequence[Stage], number: int, folder: Path) -> Stage:
     for name in _REFERENCES:
         value = getattr(stage.settings, name, None)
         if isinstance(value, list):
-            changed[name] = [_resolve(name, item, earlier, folder, stage.name) for item in value]
+            changed[name] = [item and _resolve(name, item, earlier, folder, stage.name) for item in value]
         elif value:
             changed[name] = _resolve(name, value, earlier, folder, stage.name)
     return stage._replace(settings=stage.settings.model_copy(update=changed))

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 ENGINE = '''
+import dataclasses
 import json
 from pathlib import Path
 
+from porism.engines import Reply
 from porism.engines.scripted import Scripted
 
 BLOCKS = "<!-- BEGIN RATIONALE -->r<!-- END RATIONALE --><!-- BEGIN PROBLEM -->p<!-- END PROBLEM -->"
@@ -15,13 +17,16 @@ REASONS = ["Because.", "Long and winding reasons, one two three.", "<!-- no"]
 RATINGS = {name: "Perfect" for name in ("format", "accuracy", "difficulty", "coverage", "solvability")}
 
 
-def start(model: str, *, said: str = "", dies: str = "", calm_calls: int = 2) -> Scripted:
-    """``said``: JSON with other answers; where the file ``dies`` is, it dies after so many calls."""
+def start(model: str, *, said: str = "", dies: str = "", calm_calls: int = 2, fails: str = "") -> Scripted:
+    """``said``: JSON with other answers, by what is asked or by the model's name; where the file ``dies`` is, it dies
+    after so many calls; it fails at prompts that begin with ``fails``."""
     other = json.loads(said or "{}")
     calls = []
 
     def say(request, number):
         asked = request.messages[-1]["content"]
+        if model in other:
+            return other[model]
         if asked.startswith("You analyse problems"):
             return other.get("extract", '{"concepts": ["Sums", "sums ", "carrying"], "level": "primary"}')
         if asked.startswith("Write one pro"):
@@ -49,7 +54,13 @@ def start(model: str, *, said: str = "", dies: str = "", calm_calls: int = 2) ->
         calls.append(1)
         if dies and len(calls) > calm_calls and Path(dies).exists():
             raise RuntimeError("died")
-        return calm(requests, **more)
+        return [refused(*pair) for pair in zip(requests, calm(requests, **more))]
+
+    def refused(request, reply):
+        if not fails or not request.messages[-1]["content"].startswith(fails):
+            return reply
+        samples = [dataclasses.replace(one, text="", finish="error", error="it is down") for one in reply.samples]
+        return Reply(samples=tuple(samples), prompt_tokens=reply.prompt_tokens)
 
     made.generate = generate
     return made

@@ -68,6 +68,25 @@ def test_concepts_are_filtered_and_unknown_names_are_told(tmp_path: Path) -> Non
         synth("concepts", tmp_path / "none", subjects=["calculus"], levels=["primary"])
 
 
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    file.write_text('{"concept": "sums", "level": 3, "topic": "t"}\n{"concepts": ["a", "b"], "subject": "s"}\n')
+    assert _concepts.read([str(file)]) == [
+        Concepts(concepts=["sums"], level="3", meta={"topic": "t"}),
+        Concepts(concepts=["a", "b"], subject="s"),
+    ]
+    for row, complaint in (
+        ('{"question": "1?", "answer": "1"}', "line 1: expected concepts, such as .* got the fields answer, question"),
+        ('{"concepts": "sums"}', "line 1: expected concepts"),
+        ('{"concepts": ["sums"], "level": ["a"]}', "line 1: expected concepts"),
+        ('{"concept": " "}', "line 1: an empty concept"),
+        ("", "no concepts in the input"),
+    ):
+        file.write_text(f"{row}\n")
+        with pytest.raises(DataError, match=complaint):
+            _concepts.read([str(file)])
+
+
 # --- extraction ---
 
 
@@ -396,6 +415,7 @@ def test_the_page_shows_problems_rationales_verdicts_and_what_was_dropped(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["promptcot-math", "promptcot-code", "promptcot-selfplay"])
-def test_recipes_are_right(name: str) -> None:
-    file = Path(__file__).parents[2] / "recipes" / name / "recipe.yaml"
-    assert f"name: {name}" in pipeline.dry_run(file)
+def test_recipes_are_right(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)  # to which the paths in a recipe are relative
+    assert f"name: {name}" in pipeline.dry_run(root / "recipes" / name / "recipe.yaml")

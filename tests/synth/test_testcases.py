@@ -220,6 +220,18 @@ def test_tests_of_a_function_need_no_model(tmp_path: Path, tier: str) -> None:
     assert rows(tmp_path / "few" / "records.jsonl")[0]["meta"]["testcases"]["tests"] == 5
 
 
+def test_types_are_those_of_the_solution_where_no_start_is_given(tmp_path: Path, tier: str) -> None:
+    del tier
+    solution = f"Here it is:\n```python\n{ADD}```\nIt adds."
+    problem = Problem(question="Write add.", answer="", kind="code", solution=solution, meta={"function": "add"})
+    options: dict[str, Any] = {"engine": engine(tmp_path), "rounds": 0, "solutions": 0, "least": 1, "typed": 30}
+    synth("testcases", tmp_path / "out", input=[write(tmp_path, problem)], **options)
+    (row,) = rows(tmp_path / "out" / "records.jsonl")
+    given = [one["args"] for one in json.loads(row["answer"])["tests"]]
+    assert len(given) >= 20
+    assert all(type(a) is int and all(type(x) is int for x in b) for a, b in given)
+
+
 @pytest.mark.parametrize(
     ("solutions", "options", "reason"),
     [
@@ -249,5 +261,15 @@ def test_wrong_settings_are_told(tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match=message):
             synth("testcases", tmp_path / "out", input=["x.jsonl"], **options)
     other = write(tmp_path, Problem(question="2?", answer="2"))
-    with pytest.raises(DataError, match="no problems of the kind 'code'"):
-        synth("testcases", tmp_path / "out", input=[other], engine=engine(tmp_path))
+    for allow_empty in (False, True):
+        with pytest.raises(DataError, match="no problems of the kind 'code'"):
+            synth("testcases", tmp_path / "out", input=[other], engine=engine(tmp_path), allow_empty=allow_empty)
+
+
+def test_nothing_comes_of_nothing_where_that_is_allowed(tmp_path: Path) -> None:
+    """As after a stage that kept nothing."""
+    for part in ("testcases", "trajectories"):
+        options: dict[str, Any] = {"input": [write(tmp_path)], "engine": engine(tmp_path)}
+        with pytest.raises(DataError, match="in the input"):
+            synth(part, tmp_path / part, **options)
+        assert synth(part, tmp_path / part, **options, allow_empty=True).counts["records"] == 0

@@ -25,6 +25,8 @@ __all__ = ["MAKES", "READS", "make"]
 
 READS = (Attempt,)
 MAKES = (Pair,)
+_ORIGIN = ("concepts", "level", "rationale", "judges")
+"""What a pair keeps of a problem that was synthesised: what it was made of."""
 
 
 class _Rule(NamedTuple):
@@ -150,6 +152,7 @@ def _pair(chosen: Attempt, rejected: Attempt, choice: Choice) -> Pair:
         "rejected_answer": rejected.verdict.answer if rejected.verdict else None,
         "source": problem.source,
         "group": problem.group,
+        **{name: problem.meta[name] for name in _ORIGIN if name in problem.meta},
     }
     return Pair(
         prompt=chosen.messages,

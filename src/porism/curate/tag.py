@@ -110,7 +110,9 @@ def hashes(
     """The fingerprints of the models."""
     used = {"tokenizer": tokenizer, "reward_model": reward_model}
     found = {name: fingerprint(model) for name, model in used.items() if model}
-    return found | ({"judge": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {})
+    return found | (
+        {"judge_model": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {}
+    )
 
 
 def _by_rules(name: str, rule: Callable[[Record], Any]) -> Callable[[Record], dict[str, Any]]:

@@ -61,7 +61,7 @@ def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str
     if settings.judge_model and settings.judge_engine in LOADS:
         from porism.models.load import fingerprint
 
-        found["judge"] = fingerprint(settings.judge_model)
+        found["judge_model"] = fingerprint(settings.judge_model)
     sandbox.described(settings.sandbox)
     own: set[Path] = set()
     programs = getattr(settings, "kind", "") == "code"

@@ -68,6 +68,14 @@ class _Form(NamedTuple):
     """For reading programs in texts: the tests that there are, or an empty one."""
 
 
+class _Told(NamedTuple):
+    """What the model said of one problem."""
+
+    found: list[Any]
+    errors: list[str]
+    """Of what was asked in vain, as the engine tells them."""
+
+
 class Maker:
     """Makes tests.
 
@@ -95,15 +103,16 @@ class Maker:
         sampled = self._sampled(problems)
         found = []
         for problem, form, inputs, texts, tried in zip(problems, forms, proposed, sampled, attempts, strict=True):
-            solutions = self._programs(problem, form, [*(one.text for one in tried), *texts])
-            every = _unique([*inputs, *self._typed(problem, form)])
+            solutions = self._programs(problem, form, [*(one.text for one in tried), *texts.found])
+            every = _unique([*inputs.found, *self._typed(problem, form)])
             try:
-                found.append(self._tested(problem, form, every, solutions))
+                tested = self._tested(problem, form, every, solutions)
             except box.SandboxError as error:
-                found.append((problem, f"sandbox: {error}"))
+                tested = problem, f"sandbox: {error}"
+            found.append(_with_errors(*tested, [*inputs.errors, *texts.errors]))
         return found
 
-    def _proposed(self, problems: Sequence[Problem], forms: Sequence[_Form]) -> list[list[Any]]:
+    def _proposed(self, problems: Sequence[Problem], forms: Sequence[_Form]) -> list[_Told]:
         """What the model proposes as inputs of each problem; what cannot be read is left out."""
         rule = self._rule
         names = [focus for _ in range(rule.rounds) for focus in rule.focuses]
@@ -113,16 +122,19 @@ class Maker:
             for number, focus in enumerate(names)
         ]
         replies = iter(self._engine.generate(requests) if requests else [])
-        return [
-            [value for _ in names if (value := _read(next(replies).samples[0].text, form)) is not None]
-            for form in forms
-        ]
+        told = []
+        for form in forms:
+            samples = [next(replies).samples[0] for _ in names]
+            whole = [one for one in samples if one.finish != "error"]
+            inputs = [value for one in whole if (value := _read(one.text, form)) is not None]
+            told.append(_Told(inputs, [one.error for one in samples if one.finish == "error"]))
+        return told
 
-    def _sampled(self, problems: Sequence[Problem]) -> list[list[str]]:
+    def _sampled(self, problems: Sequence[Problem]) -> list[_Told]:
         """Texts of solutions that the model writes."""
         rule = self._rule
         if not rule.solutions:
-            return [[] for _ in problems]
+            return [_Told([], []) for _ in problems]
         sampling = Sampling(temperature=rule.solution_temp, max_tokens=rule.solution_tokens)
         requests = [
             Request(
@@ -134,7 +146,11 @@ class Maker:
             for problem in problems
         ]
         return [
-            [one.text for one in reply.samples if one.finish == "stop"] for reply in self._engine.generate(requests)
+            _Told(
+                [one.text for one in reply.samples if one.finish == "stop"],
+                [one.error for one in reply.samples if one.finish == "error"],
+            )
+            for reply in self._engine.generate(requests)
         ]
 
     def _programs(self, problem: Problem, form: _Form, texts: Sequence[str]) -> list[str]:
@@ -147,7 +163,7 @@ class Maker:
         """Inputs of a function from its types and from the examples in the question, not from the tests it has."""
         if not form.function or not self._rule.typed:
             return []
-        code = form.tests.start or problem.solution.strip("`").removeprefix("python\n")
+        code = form.tests.start or program(problem.solution, form.tests) or ""
         parameters = signature(code, form.function)
         seeds = examples(f"{problem.question}\n{form.tests.start}", form.function)
         if parameters is None:
@@ -270,6 +286,16 @@ def _read(text: str, form: _Form) -> Any:
     found = value.get("args" if form.function else "input") if isinstance(value, dict) else None
     fits = isinstance(found, list) if form.function else isinstance(found, str)
     return found if fits and len(json.dumps(found)) <= _LONGEST_INPUT else None
+
+
+def _with_errors(problem: Problem, reason: str, errors: Sequence[str]) -> tuple[Problem, str]:
+    """What was made of a problem, with what the engine failed at: why there are no tests, else a count."""
+    if not errors:
+        return problem, reason
+    if reason:
+        return problem, f"engine: {errors[0]}"
+    noted = {**problem.meta["testcases"], "failed_requests": len(errors)}
+    return dataclasses.replace(problem, meta={**problem.meta, "testcases": noted}), ""
 
 
 def _unique(values: Sequence[Any]) -> list[Any]:

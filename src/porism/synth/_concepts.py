@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 from porism import store
 from porism.errors import DataError, RecipeError, nearest
@@ -14,6 +14,8 @@ from porism.records import Concepts
 __all__ = ["DOMAINS", "Concept", "Shipped", "key", "only", "read", "shipped"]
 
 DOMAINS = ("math", "code")
+_SAID = ("level", "subject", "domain")
+_EXAMPLE = '{"concepts": ["unit fractions"], "level": "primary", "subject": "fractions"}'
 
 
 class Concept(NamedTuple):
@@ -82,18 +84,42 @@ def only(domain: str, subjects: Sequence[str], levels: Sequence[str]) -> list[Co
 
 
 def read(paths: Sequence[str]) -> list[Concepts]:
-    """The records of concepts in some files, none of them empty.
+    """The concepts in some files, none of them empty: records, or rows that have one ``concept`` each.
+
+    Fields that a record does not have go into its ``meta``.
 
     Raises:
-        DataError: there are none, or one is empty.
+        DataError: there are none, one is empty, or a row holds something else; names file and line.
     """
-    found = [cast("Concepts", record) for path in paths for record in store.read(path, Concepts)]
+    found = []
+    for path in paths:
+        file = store.locate(path)
+        for number, row in store.rows(file):
+            one = _record(row)
+            if one is None:
+                raise DataError(
+                    f"{file}, line {number}: expected concepts, such as {_EXAMPLE}, got the fields "
+                    f"{', '.join(sorted(row)) or 'of nothing'}. Mend or remove that line."
+                )
+            if not one.concepts or not all(name.strip() for name in one.concepts):
+                raise DataError(f"{file}, line {number}: an empty concept. Remove it.")
+            found.append(one)
     if not found:
         raise DataError(f"{', '.join(paths)}: no concepts in the input.")
-    for one in found:
-        if not one.concepts or not all(name.strip() for name in one.concepts):
-            raise DataError(f"{', '.join(paths)}: the record {one.id} has an empty concept. Remove it.")
     return found
+
+
+def _record(row: Mapping[str, Any]) -> Concepts | None:
+    """The record that a row stands for; None where it holds no concepts."""
+    names = row.get("concepts", [row["concept"]] if "concept" in row else None)
+    said = {name: str(row.get(name, "")) for name in _SAID if isinstance(row.get(name, ""), str | int | float)}
+    meta = row.get("meta", {})
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    if len(said) < len(_SAID) or not isinstance(meta, dict):
+        return None
+    known = {"id", "concept", "concepts", "meta", *_SAID}
+    return Concepts(concepts=names, **said, meta={**meta, **{name: row[name] for name in row if name not in known}})
 
 
 def key(concept: str) -> str:

@@ -80,7 +80,8 @@ class Engines:
             options: its settings.
             prefix: tells it apart in the manifest.
         """
-        return self._open(engine, model, options, "", prefix)
+        known = fingerprint(model) if engine in LOADS and not getattr(options, "adapter", "") else ""
+        return self._open(engine, model, options, known, prefix)
 
     def __enter__(self) -> Self:
         return self

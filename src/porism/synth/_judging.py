@@ -24,6 +24,8 @@ RATINGS = ("Perfect", "Acceptable", "Bad")
 Overall = Literal["perfect", "acceptable", "bad"]
 
 _LONGEST = 6_000
+_FAILED = "engine: "
+"""In front of an error that is the engine's, and no unreadable verdict."""
 _RANK: Mapping[str, int] = {"bad": 0, "acceptable": 1, "perfect": 2}
 
 
@@ -101,6 +103,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def kept(judgements: Sequence[Judgement], least: Overall) -> str:
     """Why a problem is dropped; empty where every judge's verdict is at least ``least``."""
     for number, one in enumerate(judgements, 1):
+        if one.error.startswith(_FAILED):
+            return f"{_FAILED}judge {number}: {one.error.removeprefix(_FAILED)}"
+    for number, one in enumerate(judgements, 1):
         if one.error:
             return f"judge {number} gave no verdict: {one.error}"
     for number, one in enumerate(judgements, 1):
@@ -153,7 +158,7 @@ class Judge:
 
     def _judgement(self, text: str, error: str) -> Judgement:
         if error:
-            return Judgement(self.engine.model, {}, error)
+            return Judgement(self.engine.model, {}, f"{_FAILED}{error}")
         ratings = read(text)
         if ratings is None:
             return Judgement(self.engine.model, {}, f"unreadable: {text.strip()[:80]!r}")

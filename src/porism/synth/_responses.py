@@ -70,6 +70,7 @@ class ResponseSettings(recipe.Settings):
     margin: Annotated[float, Field(description="rewards of a pair must be more than this apart", ge=0)] = 0.0
     pairs: Annotated[int, Field(description="at most so many pairs of one instruction", ge=1)] = 1
     balance: Annotated[bool, Field(description="pair answers of like length where correctness decides")] = False
+    sandbox: Annotated[str, Field(description="where programs run: auto, bubblewrap, gvisor or unsafe")] = "auto"
     seed: Annotated[recipe.Seed, Field(description="of the sampling")] = 0
     max_failed: Annotated[float, Field(description="stop if the engine failed on a larger share", ge=0, le=1)] = 0.05
     cache: Annotated[
@@ -127,7 +128,7 @@ class Responder:
         tries = strategies.ask(
             self._name, problems, prompts, self._engine, self._sampling, samples=self._n, seed=settings.seed
         )
-        judged = [_judged(attempts, settings.agreement) for attempts in tries]
+        judged = [_judged(attempts, settings.agreement, settings.sandbox) for attempts in tries]
         noted = [[self._noted(one, earlier) for one in each] for each, earlier in zip(judged, said, strict=True)]
         return [[(one, self._complaint(one)) for one in each] for each in self._rewarded(noted)]
 
@@ -255,7 +256,7 @@ def prompt_hash(settings: ResponseSettings) -> dict[str, str]:
 # --- judging ---
 
 
-def _judged(attempts: Sequence[Attempt], share: float) -> list[Attempt]:
+def _judged(attempts: Sequence[Attempt], share: float, sandbox: str = "auto") -> list[Attempt]:
     """The candidates for one instruction with their verdicts: by its reference answer, else by agreement.
 
     Where more than ``share`` of all candidates state one answer, it becomes the problem's. Where none has that many,
@@ -271,7 +272,7 @@ def _judged(attempts: Sequence[Attempt], share: float) -> list[Attempt]:
             return [_marked(one) for one in attempts]
         problem, by = dataclasses.replace(problem, answer=answer), "agreement"
     asked = [dataclasses.replace(one, problem=problem) for one in attempts]
-    verdicts = grade_all(asked)
+    verdicts = grade_all(asked, sandbox=sandbox)
     meta: dict[str, Any] = {"verified": by}
     if by == "agreement":
         meta["agreement"] = [agreed, len(attempts)]

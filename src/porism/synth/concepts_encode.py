@@ -6,6 +6,7 @@ concepts-sample`` embeds what it needs itself, from the same cache: this is for 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["VECTORS", "EncodeSettings", "Settings", "inputs", "run", "vectors"]
+__all__ = ["VECTORS", "EncodeSettings", "Settings", "inputs", "run", "vectors", "vectors_file"]
 
 VECTORS = "vectors.npy"
 
@@ -73,6 +74,13 @@ def run(settings: Settings, out: store.Output) -> None:
     out.figures["dimensions"] = found.shape[1]
 
 
+def vectors_file(stage: str) -> Path:
+    """Where the vectors stand that a stage has written."""
+    records = store.locate(stage)
+    stem = "" if records.name == "records.jsonl" else f"{records.stem}."
+    return records.with_name(f"{stem}{VECTORS}")
+
+
 def vectors(concepts: list[str], settings: EncodeSettings, stage: str = "") -> npt.NDArray[np.float32]:
     """The vectors of concepts, as [N, D].
 
@@ -93,9 +101,7 @@ def vectors(concepts: list[str], settings: EncodeSettings, stage: str = "") -> n
             concepts, encoder=settings.encoder, model=settings.encoder_model, threads=settings.threads
         )
         return made
-    records = store.locate(stage)
-    stem = "" if records.name == "records.jsonl" else f"{records.stem}."
-    file = records.with_name(f"{stem}{VECTORS}")
+    file = vectors_file(stage)
     names = [_concepts.key(one.concepts[0]) for one in _concepts.read([stage])]
     try:
         there = np.load(file, allow_pickle=False)

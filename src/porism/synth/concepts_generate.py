@@ -10,7 +10,7 @@ PromptCoT (Zhao et al., 2025, arXiv:2503.02324).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -48,9 +48,12 @@ class Settings(AskSettings):
         Literal["close", "drop"], Field(description="a forced rationale that is too long: end it, or drop it")
     ] = "close"
     judges: Annotated[
-        list[str], Field(description="models that judge, at least two; an empty name is the model itself")
+        list[str],
+        Field(description="who judges, two or more: models or training stages; an empty name is the model itself"),
     ] = ["", ""]
-    judge_engine: Annotated[str, Field(description="who runs those with a name; the same engine if empty")] = ""
+    judge_engine: Annotated[
+        str, Field(description="who runs judges with a name, and the solver; the same engine if empty")
+    ] = ""
     judge_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {}
     judge_temp: Annotated[float, Field(description="temperature of the judges", ge=0)] = 0.6
     judge_tokens: Annotated[int, Field(description="longest verdict", ge=1)] = 128
@@ -59,6 +62,7 @@ class Settings(AskSettings):
         "perfect"
     )
     solutions: Annotated[int, Field(description="solutions that are compared; 0 for none", ge=0)] = 8
+    solver: Annotated[str, Field(description="who solves: a model or training stage; the model itself if empty")] = ""
     solution_temp: Annotated[float, Field(description="temperature of the solutions", ge=0)] = 0.8
     solution_tokens: Annotated[int, Field(description="longest solution", ge=1)] = 2048
     agreement: Annotated[float, Field(description="more than this share must state one answer", ge=0, lt=1)] = 0.5
@@ -90,12 +94,12 @@ class _Place(NamedTuple):
 
 
 def check(settings: Settings) -> None:
-    """Find a wrong judge's engine before anything runs.
+    """Find a wrong engine of judges or solver before anything runs.
 
     Raises:
         RecipeError: there is one.
     """
-    if any(settings.judges):
+    if any(settings.judges) or settings.solver:
         other_options(settings.judge_engine or settings.engine, settings.judge_options, "judge_options")
 
 
@@ -104,7 +108,10 @@ def inputs(settings: Settings) -> dict[str, str]:
     found = store.hashes(store.locate(path) for path in settings.input) | model_hash(settings)
     found["prompts"] = content_id([_blocks.template(name) for name in ("math", "code", "judge")])
     if (settings.judge_engine or settings.engine) in LOADS:
-        found |= {f"judge {name}": fingerprint(name) for name in settings.judges if name}
+        if any(settings.judges):
+            found["judges"] = content_id([fingerprint(name) if name else "" for name in settings.judges])
+        if settings.solver:
+            found["solver"] = fingerprint(settings.solver)
     return found
 
 
@@ -148,14 +155,16 @@ class _Work:
             settings.long,
         )
         self._writer = Writer(engines.own, how)
-        self._judges = _judges(settings, engines)
-        asked = ResponseSettings(
+        asked = _asked(settings, engines)
+        self._judges = _judges(settings, asked)
+        solving = ResponseSettings(
             res_temp=settings.solution_temp,
             res_max_tokens=settings.solution_tokens,
             agreement=settings.agreement,
             seed=settings.seed,
         )
-        self._solver = Responder("concepts", engines.own, asked, settings.solutions) if settings.solutions else None
+        solver = asked[settings.solver]
+        self._solver = Responder("concepts", solver, solving, settings.solutions) if settings.solutions else None
 
     def unit(self, places: Sequence[_Place]) -> Iterator[store.Placed]:
         """The records of some places: the problem, and where it is kept the row that trains a writer."""
@@ -226,18 +235,24 @@ class _Work:
         return found
 
 
-def _judges(settings: Settings, engines: Engines) -> list[Judge]:
-    """The judges; those of one name share an engine."""
+def _asked(settings: Settings, engines: Engines) -> dict[str, Engine]:
+    """Model → its engine, for judges and solver; an empty name is the one that writes."""
     name = settings.judge_engine or settings.engine
-    others: dict[str, Engine] = {"": engines.own}
-    for number, model in enumerate(settings.judges):
-        if model not in others:
+    found = {"": engines.own}
+    for number, model in enumerate([*settings.judges, settings.solver]):
+        if model not in found:
             options: recipe.Settings = other_options(name, settings.judge_options, "judge_options")
-            others[model] = engines.other(name, model, options, f"judge{number}_")
+            prefix = f"judge{number}_" if number < len(settings.judges) else "solver_"
+            found[model] = engines.other(name, model, options, prefix)
+    return found
+
+
+def _judges(settings: Settings, asked: Mapping[str, Engine]) -> list[Judge]:
+    """The judges; those of one name share an engine."""
     return [
         Judge(
             number=number,
-            engine=others[model],
+            engine=asked[model],
             temperature=settings.judge_temp,
             max_tokens=settings.judge_tokens,
             constrained=settings.constrained,
@@ -249,8 +264,10 @@ def _judges(settings: Settings, engines: Engines) -> list[Judge]:
 def _row(concepts: Concepts, draft: Draft, problem: Problem) -> Example:
     """What a writer is trained with: concepts in, both blocks out."""
     text = _blocks.assembled(draft.rationale, draft.problem)
+    meta = {"problem": problem.id, "concepts": list(concepts.concepts), "level": concepts.level}
+    meta |= {name: value for name, value in problem.meta.items() if name == "judges"}
     return Example(
         prompt=prompt(concepts),
         completion=[Message(role="assistant", content=text)],
-        meta={"problem": problem.id, "concepts": list(concepts.concepts), "level": concepts.level},
+        meta=meta,
     )

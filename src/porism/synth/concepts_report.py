@@ -1,4 +1,4 @@
-"""A page on concepts and what became of them: problems, rationales, verdicts, what was dropped, likelihood by round.
+"""A page on concepts and what became of them: problems, rationales, verdicts, what was dropped, by round and stage.
 
 It reads the stages' records, what they dropped and their manifests, and writes ``report.html`` and the figures as
 ``report.json``. Texts of models are escaped.
@@ -10,23 +10,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from porism import recipe, store
-from porism.records import Attempt, Concepts, Example, Problem
+from porism.records import Attempt, Concepts, Example, Pair, Problem
 from porism.synth._judging import CRITERIA, RATINGS
 
 __all__ = ["Settings", "inputs", "run"]
 
 _SHOWN = 1_500
+_WORST = ("perfect", "acceptable", "bad")
+"""Verdicts, the best first."""
 
 
 class Settings(recipe.Settings):
     """Settings of ``porism synth concepts-report``."""
 
-    reads = (Attempt, Concepts, Example, Problem)
+    reads = (Attempt, Concepts, Example, Pair, Problem)
     makes = ()
 
     input: Annotated[list[str], Field(description="stages that work with concepts, in their order")]
@@ -51,10 +54,15 @@ def run(settings: Settings, out: store.Output) -> None:
     text = resources.files("porism.synth").joinpath("concepts_report.html.j2").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
     target, figures = out.beside("report.html"), out.beside("report.json")
-    shown = page.render(stages=stages, rounds=rounds, criteria=CRITERIA, ratings=RATINGS)
+    judged = [stage for stage in stages if stage["quality"]]
+    shown = page.render(stages=stages, rounds=rounds, judged=judged, criteria=CRITERIA, ratings=RATINGS)
     store.write_text(target, shown + "\n")
     store.write_json(
-        figures, [{key: stage[key] for key in ("name", "stage", "counts", "figures", "verdicts")} for stage in stages]
+        figures,
+        [
+            {key: stage[key] for key in ("name", "stage", "counts", "figures", "verdicts", "quality")}
+            for stage in stages
+        ],
     )
     out.add(target, figures)
     out.counts["stages"] = len(stages)
@@ -73,19 +81,63 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
     made = store.Manifest.load(manifest) if manifest.is_file() else None
     rows = [row for _, row in store.rows(records)]
     away = [row for _, row in store.rows(dropped)] if dropped.is_file() else []
+    stage = made.key.stage if made else ""
+    judged = stage in ("", "synth concepts-generate")  # later stages keep the judges of what they work on
     verdicts: Counter[str] = Counter()
-    for row in [*rows, *away]:
+    for row in [*rows, *away] if judged else ():
         for judge in row.get("meta", {}).get("judges", []):
             for name, rating in judge.get("ratings", {}).items():
                 verdicts[f"{name} {rating}"] += 1
     return {
         "name": Path(path).name,
-        "stage": made.key.stage if made else "",
+        "stage": stage,
         "counts": dict(made.counts) if made else {"records": len(rows), "dropped": len(away)},
+        "counted": _counted(len(rows), [str(row.get("reason", "")) for row in away]),
         "figures": dict(made.figures) if made else {},
         "verdicts": dict(verdicts),
+        "quality": _quality(rows, away) if judged else {},
         "kept": [_shown(row) for row in rows[:examples]],
         "dropped": [_shown(row) for row in _spread(away, examples)],
+    }
+
+
+def _counted(kept: int, reasons: Sequence[str]) -> str:
+    """What a stage kept and dropped, in words: ``1 kept, 3 dropped (2 format, 1 cut off)``."""
+    if not reasons:
+        return f"{kept} kept"
+    counts = Counter(reason.partition(":")[0] for reason in reasons)
+    told = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{kept} kept, {len(reasons)} dropped ({told})"
+
+
+def _quality(rows: Sequence[Mapping[str, Any]], away: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How good what was written is: its least verdicts, and the mean of all ratings. Empty where nothing was judged.
+
+    Args:
+        rows: what was kept.
+        away: what was dropped.
+
+    Returns:
+        ``written``, ``judged`` (which had their form), ``perfect``, ``acceptable`` and ``bad`` by the least verdict of
+        their judges, ``no verdict`` where one gave none, ``kept``; ``rating``: the mean over judges and criteria, where
+        Perfect is 2, Acceptable 1 and Bad 0; None where there is none.
+    """
+    judged = [judges for row in (*rows, *away) if (judges := row.get("meta", {}).get("judges"))]
+    if not judged:
+        return {}
+    least: Counter[str] = Counter()
+    values: list[int] = []
+    for judges in judged:
+        said = [judge.get("overall", "") for judge in judges]
+        least["no verdict" if "" in said else max(said, key=_WORST.index)] += 1
+        ratings = [rating for judge in judges for rating in judge.get("ratings", {}).values()]
+        values += [len(RATINGS) - 1 - RATINGS.index(rating) for rating in ratings if rating in RATINGS]
+    return {
+        "written": len(rows) + len(away),
+        "judged": len(judged),
+        **{name: least[name] for name in (*_WORST, "no verdict")},
+        "rating": round(fmean(values), 4) if values else None,
+        "kept": len(rows),
     }
 
 
@@ -113,13 +165,20 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
         "answer": problem.get("answer", ""),
         "agreement": meta.get("agreement", []),
         "judges": meta.get("judges", []),
-        "text": row.get("text", "") or "\n".join(one["content"] for one in row.get("completion", [])),
+        "text": row.get("text", "") or _said(row.get("completion", [])),
+        "asked": _said(row.get("prompt", [])) if "chosen" in row else "",
+        "chosen": _said(row.get("chosen", [])),
+        "rejected": _said(row.get("rejected", [])),
         "verdict": row.get("verdict", {}).get("status", ""),
         "passes": [meta["passes"], meta["judged"]] if "passes" in meta else [],
         "log_likelihood": meta.get("log_likelihood"),
         "testcases": meta.get("testcases", {}),
     }
     return {name: _cut(value) for name, value in found.items()}
+
+
+def _said(messages: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(str(one["content"]) for one in messages)
 
 
 def _cut(value: Any) -> Any:

@@ -17,7 +17,7 @@ from porism.records import Concepts
 from porism.synth import _concepts
 from porism.synth._diversity import diversity
 from porism.synth._sampling import Batch, Sampler, count
-from porism.synth.concepts_encode import EncodeSettings, vectors
+from porism.synth.concepts_encode import EncodeSettings, vectors, vectors_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +73,8 @@ def inputs(settings: Settings) -> dict[str, str]:
     """Hashes of the concepts, and of the encoder or its vectors."""
     files = [store.locate(path) for path in settings.input]
     if settings.embed:
-        return store.hashes([*files, store.locate(settings.embed)])
+        there = vectors_file(settings.embed)
+        return store.hashes([*files, store.locate(settings.embed), *([there] if there.is_file() else [])])
     from porism.embeddings import fingerprint
 
     return store.hashes(files) | {"encoder": fingerprint(settings.encoder, settings.encoder_model)}

@@ -71,10 +71,10 @@ class Settings(AskSettings):
 
 
 def check(settings: Settings) -> None:
-    """Find before anything runs that the sandbox cannot be had.
+    """Find before anything runs that there is no such sandbox.
 
     Raises:
-        UserError: it cannot.
+        RecipeError: there is none of that name.
     """
     box.described(settings.sandbox)
 
@@ -94,7 +94,9 @@ def run(settings: Settings, out: store.Output) -> None:
         DataError: no code problems, the engine failed too often, or no tests were kept.
         Refused: the sandbox cannot be had here.
     """
-    problems, attempts = _read(settings.input)
+    problems, attempts = _read(settings.input, allow_empty=settings.allow_empty)
+    if problems:
+        box.ready(settings.sandbox)  # so that nothing is generated in vain
     rule = Rule(
         rounds=settings.rounds,
         focuses=tuple(settings.focuses),
@@ -134,22 +136,24 @@ def run(settings: Settings, out: store.Output) -> None:
     out.figures |= _figures(out)
 
 
-def _read(paths: Sequence[str]) -> tuple[list[Problem], dict[str, list[Attempt]]]:
+def _read(paths: Sequence[str], *, allow_empty: bool) -> tuple[list[Problem], dict[str, list[Attempt]]]:
     """The problems, each once, in order; and the attempts by their problem's question.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none; where ``allow_empty`` is set, only if there is something else.
     """
+    seen = 0
     problems: dict[str, Problem] = {}
     attempts: dict[str, list[Attempt]] = {}
     for path in paths:
         for record in store.read(path, Problem, Attempt):
+            seen += 1
             problem = record.problem if isinstance(record, Attempt) else cast("Problem", record)
             if problem.kind == "code":
                 problems.setdefault(problem.question, problem)
                 if isinstance(record, Attempt) and record.finish == "stop":
                     attempts.setdefault(problem.question, []).append(record)
-    if not problems:
+    if not problems and (seen or not allow_empty):
         raise DataError(f"{', '.join(paths)}: no problems of the kind 'code' in the input.")
     return list(problems.values()), attempts
 

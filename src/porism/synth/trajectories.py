@@ -12,6 +12,7 @@ from typing import Annotated, cast
 
 from pydantic import Field
 
+from porism import sandbox as box
 from porism import store
 from porism.errors import DataError
 from porism.records import JUDGED, Attempt, Problem
@@ -39,14 +40,16 @@ class Settings(AskSettings):
     agreement: Annotated[
         float, Field(description="without a reference, more than this share must state one answer", ge=0, lt=1)
     ] = 0.5
+    sandbox: Annotated[str, Field(description="where programs run: auto, bubblewrap, gvisor or unsafe")] = box.AUTO
 
 
 def check(settings: Settings) -> None:
-    """Find a wrong prompt before anything runs.
+    """Find a wrong prompt, or the name of no sandbox, before anything runs.
 
     Raises:
-        UserError: it is wrong.
+        UserError: one is wrong.
     """
+    box.described(settings.sandbox)
     prompt_hash(_asked(settings))
 
 
@@ -61,10 +64,13 @@ def run(settings: Settings, out: store.Output) -> None:
 
     Raises:
         DataError: no problems, or the engine failed too often.
+        Refused: there are programs to run, and the sandbox cannot be had here.
     """
     problems = [cast("Problem", record) for path in settings.input for record in store.read(path, Problem)]
-    if not problems:
+    if not problems and not settings.allow_empty:
         raise DataError(f"{', '.join(settings.input)}: no problems in the input.")
+    if any(problem.kind == "code" for problem in problems):
+        box.ready(settings.sandbox)  # so that nothing is generated in vain
     units = [
         range(start, min(start + settings.at_once, len(problems)))
         for start in range(0, len(problems), settings.at_once)
@@ -100,6 +106,7 @@ def _asked(settings: Settings) -> ResponseSettings:
         res_prompt=settings.prompt,
         res_system=settings.system,
         agreement=float(settings.agreement),
+        sandbox=settings.sandbox,
         seed=settings.seed,
     )
 
