@@ -1,4 +1,4 @@
-"""Write tags into records: language, subject, difficulty, safety, lengths, a judge's opinion, a measured pass rate.
+"""Write tags into records: language, subject, difficulty, safety, lengths, a judge's opinion, a reward, a measured pass rate.
 
 Every record is kept; its id does not change, since tags stand in ``meta``.
 """
@@ -16,6 +16,7 @@ from pydantic import Field
 from porism import store
 from porism.curate import _rules
 from porism.curate._judge import Judge
+from porism.curate._scores import rewards
 from porism.curate._text import LONGEST, normal, question_of, response_of, tokens
 from porism.engines import LOADS
 from porism.errors import DataError, MissingExtra, RecipeError
@@ -31,6 +32,9 @@ Tokenizer = Annotated[str, Field(description="the model whose tokenizer counts, 
 JudgeTags = Annotated[list[JudgeTag], Field(description="tags that a model gives; they stand under 'judge'")]
 JudgeModel = Annotated[str, Field(description="the model that judges")]
 JudgeEngine = Annotated[str, Field(description="the engine that runs it")]
+Scorer = Annotated[
+    str, Field(description="a reward model or verifier: writes the tag reward, and into pairs their margin")
+]
 
 _AT_ONCE = 64
 
@@ -51,6 +55,7 @@ def curate(
     judge_model: JudgeModel = "",
     judge_engine: JudgeEngine = "local",
     judge_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {},  # noqa: B006
+    scorer: Scorer = "",
     max_failed: Annotated[float, Field(description="stop if the judge fails on a larger share", ge=0, le=1)] = 0.05,
 ) -> Iterator[tuple[Record, str]]:
     """Add tags to each record's ``meta``; see the module :mod:`porism.curate._rules` for those of rules.
@@ -60,7 +65,7 @@ def curate(
 
     Raises:
         RecipeError: ``tokens`` without a tokenizer, or ``judge`` without a model.
-        DataError: ``pass_rate`` without attempts, or the judge failed too often.
+        DataError: ``pass_rate`` without attempts, a record that ``scorer`` cannot score, or the judge failed too often.
     """
     makers = [_MAKERS[tag] for tag in tags if tag in _MAKERS]
     if "tokens" in tags:
@@ -70,10 +75,11 @@ def curate(
     total = failed = 0
     asking = Judge(judge, model=judge_model, engine=judge_engine, options=judge_options) if judge else nullcontext()
     with asking as judging:
-        for batch in _batches(records, _AT_ONCE if judge else 1):
+        for batch in _batches(records, _AT_ONCE if judge or scorer else 1):
             opinions = judging.tags(batch) if judging else [{}] * len(batch)
-            for record, opinion in zip(batch, opinions, strict=True):
-                found = {name: value for maker in makers for name, value in maker(record).items()}
+            scored = rewards(scorer, batch) if scorer else [{}] * len(batch)
+            for record, opinion, rewarded in zip(batch, opinions, scored, strict=True):
+                found = {name: value for maker in makers for name, value in maker(record).items()} | rewarded
                 total, failed = total + 1, failed + ("error" in opinion)
                 extra = {"judge": opinion} if opinion else {}
                 yield dataclasses.replace(record, meta={**record.meta, **found, **extra}), ""
@@ -95,9 +101,11 @@ def hashes(
     judge: JudgeTags = [],  # noqa: B006
     judge_model: JudgeModel = "",
     judge_engine: JudgeEngine = "local",
+    scorer: Scorer = "",
 ) -> dict[str, str]:
     """The fingerprints of the models."""
-    found = {"tokenizer": fingerprint(tokenizer)} if tokenizer else {}
+    models = {"tokenizer": tokenizer, "scorer": scorer}
+    found = {name: fingerprint(model) for name, model in models.items() if model}
     return found | ({"judge": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {})
 
 

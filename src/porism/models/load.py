@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Loaded", "base_of", "fingerprint", "load"]
+__all__ = ["SCORER", "Loaded", "base_of", "fingerprint", "gives_scores", "load"]
 
 _HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+SCORER = "scorer.json"
+"""In the folder of a reward model or verifier: which of the two it is, and what it scores."""
 
 
 class Loaded(NamedTuple):
@@ -87,6 +89,11 @@ def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: 
     transformers.utils.logging.disable_progress_bar()
     folder = locate(model)
     source = _plain_base(folder)
+    if gives_scores(folder) and not scores:
+        raise ModelError(
+            f"{folder}: this is a reward model or a verifier: it scores answers and writes none. Name it as scorer, or "
+            "name the model that it was trained from."
+        )
     torch_dtype: torch.dtype = getattr(torch, choose_dtype(dtype))
     try:
         kind, options = transformers.AutoModelForCausalLM, {}
@@ -194,6 +201,19 @@ def _adapted(network: PreTrainedModel, folder: Path) -> Any:
                 f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
                 f"({str(warning)[:200]}). Train it again, or mend adapter_config.json."
             ) from None
+
+
+def gives_scores(folder: Path) -> bool:
+    """Whether a model folder says that it is a sequence classifier, or an adapter of one: it scores answers."""
+    for name, key, wanted in (
+        ("adapter_config.json", "task_type", "SEQ_CLS"),
+        ("config.json", "architectures", "ForSequenceClassification"),
+    ):
+        file = folder / name
+        if file.is_file():
+            config = store.load_json(file)
+            return isinstance(config, dict) and wanted in str(config.get(key))
+    return False
 
 
 def base_of(folder: Path) -> str:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from porism import chains, recipe, strategies
 from porism.engines import Engine, Sampling
 from porism.errors import RecipeError
 from porism.find import find
-from porism.graders import asks_engine, check, grade_all
+from porism.graders import asks_engine, check, grade_all, scorer_of
+from porism.models.load import fingerprint
 from porism.prompts import messages, templates
 from porism.records import Attempt, Message, Problem, Status, Verdict, content_id
 from porism.strategies import _prompts
 
-__all__ = ["Responder", "ResponseSettings", "majority", "nucleus", "prompt_hash"]
+__all__ = ["Responder", "ResponseSettings", "majority", "nucleus", "prompt_hash", "scorer_hash"]
 
 Reward = Callable[[Sequence[tuple[list[Message], str]]], Sequence[float]]
 """Scores answers to conversations; the higher the better."""
@@ -62,6 +63,9 @@ class ResponseSettings(recipe.Settings):
         float, Field(description="more than this share must state an answer for it to count as right", ge=0, lt=1)
     ] = 0.5
     reward: Annotated[str, Field(description="code of yours that scores responses: path/file.py:name")] = ""
+    scorer: Annotated[
+        str, Field(description="a reward model or verifier that scores responses: a training stage's output")
+    ] = ""
     margin: Annotated[float, Field(description="rewards of a pair must be more than this apart", ge=0)] = 0.0
     pairs: Annotated[int, Field(description="at most so many pairs of one instruction", ge=1)] = 1
     balance: Annotated[bool, Field(description="pair answers of like length where correctness decides")] = False
@@ -70,6 +74,12 @@ class ResponseSettings(recipe.Settings):
     cache: Annotated[
         bool | None, Field(description="keep replies and use those kept before; left out: for local and vllm")
     ] = None
+
+    @model_validator(mode="after")
+    def _one_reward(self) -> Self:
+        if self.reward and self.scorer:
+            raise ValueError("reward and scorer both score responses. Give one of them.")
+        return self
 
 
 class Responder:
@@ -87,7 +97,7 @@ class Responder:
         self._sampling = Sampling(
             temperature=settings.res_temp, top_p=settings.res_top_p, max_tokens=settings.res_max_tokens
         )
-        self._reward: Reward | None = find("porism.graders", settings.reward) if settings.reward else None
+        self._reward: Reward | None = _reward(settings)
 
     def respond(
         self, problems: Sequence[Problem], before: Sequence[Sequence[Message]] = ()
@@ -168,6 +178,16 @@ class Responder:
         return ""
 
 
+def _reward(settings: ResponseSettings) -> Reward | None:
+    """What scores responses, where something is to: code of the user's own, or a scorer, loaded when it is first asked."""
+    if settings.reward:
+        own: Reward = find("porism.graders", settings.reward)
+        return own
+    if not settings.scorer:
+        return None
+    return lambda answers: [one.score for one in scorer_of(settings.scorer).scored(answers)]
+
+
 def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
@@ -183,6 +203,11 @@ def prompt_hash(settings: ResponseSettings) -> dict[str, str]:
     templates.load(settings.res_prompt)
     shipped = settings.res_prompt in templates.known()
     return {"prompt": content_id(templates.source(settings.res_prompt))} if shipped else {}
+
+
+def scorer_hash(settings: ResponseSettings) -> dict[str, str]:
+    """The fingerprint of the scorer, where there is one."""
+    return {"scorer": fingerprint(settings.scorer)} if settings.scorer else {}
 
 
 # --- judging ---

@@ -24,7 +24,7 @@ from porism.records import content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
-from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash
+from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, scorer_hash
 from porism.synth._work import Work, plan
 
 __all__ = ["Settings", "check", "inputs", "run"]
@@ -108,7 +108,7 @@ def check(settings: Settings) -> None:
 
 def inputs(settings: Settings) -> dict[str, str]:
     """Hashes of the models that are loaded, of the domains' texts and of a shipped prompt."""
-    found = prompt_hash(settings)
+    found = prompt_hash(settings) | scorer_hash(settings)
     found["domains"] = content_id([domain.id for domain in chosen(settings.domains, settings.domain_file)])
     if settings.engine in LOADS:
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)

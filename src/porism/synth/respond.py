@@ -19,7 +19,7 @@ from porism.errors import DataError
 from porism.models.load import fingerprint
 from porism.records import Attempt, Message, Problem, content_id
 from porism.synth import _products
-from porism.synth._responses import Responder, ResponseSettings, prompt_hash
+from porism.synth._responses import Responder, ResponseSettings, prompt_hash, scorer_hash
 
 __all__ = ["Settings", "check", "inputs", "run"]
 
@@ -67,8 +67,8 @@ def check(settings: Settings) -> None:
 
 
 def inputs(settings: Settings) -> dict[str, str]:
-    """Hashes of the instructions, of the model where one is loaded, and of a shipped prompt."""
-    found = store.hashes(store.locate(path) for path in settings.input) | prompt_hash(settings)
+    """Hashes of the instructions, of the model where one is loaded, of a shipped prompt and of a scorer."""
+    found = store.hashes(store.locate(path) for path in settings.input) | prompt_hash(settings) | scorer_hash(settings)
     if settings.engine in LOADS:
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
     return found

@@ -60,12 +60,12 @@ class Job:
 
     items: Sequence[Item]
     objective: Objective
-    records: Sequence[Record] = ()
-    """By the number in an item's ``row``: what is kept where a loss is no number."""
+    records: Sequence[Record | Sequence[Record]] = ()
+    """By the number in an item's ``row``: the record, or records, kept where a loss is no number."""
     held_out: Sequence[Item] = ()
     renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None
-    answers: bool = True
-    """Whether the model can answer ``eval_problems``."""
+    scorer: Mapping[str, str] | None = None
+    """What a model that gives scores says of itself; such a one cannot answer ``eval_problems``."""
     figures: dict[str, Any] = field(default_factory=dict)
 
 
@@ -122,7 +122,7 @@ def train(
         job.objective,
         callbacks(settings, [_progress.Progressing(out, metrics)]),
         held_out=job.held_out,
-        answered=_answering(settings, loaded, network) if job.answers else None,
+        answered=_answering(settings, loaded, network) if job.scorer is None else None,
         renew=job.renew,
         micro_tokens=settings.micro_batch_tokens,
         told=lambda rows: _keep_bad(out, job.records, rows),
@@ -134,7 +134,14 @@ def train(
     if trainer.args.process_index:
         return
     target = out.beside("model")
-    _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
+    _network.save(
+        trainer.accelerator.unwrap_model(trainer.model),
+        loaded.tokenizer,
+        base,
+        target,
+        merge=settings.merge,
+        scorer=job.scorer,
+    )
     _describe(trainer, result.global_step, job, out)
     _card.write(target, settings, out)
     out.add(metrics, *sorted(target.iterdir()))
@@ -244,17 +251,22 @@ def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[],
     return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens)
 
 
-def _keep_bad(out: store.Output, records: Sequence[Record], rows: Sequence[int]) -> str:
+def _keep_bad(out: store.Output, records: Sequence[Record | Sequence[Record]], rows: Sequence[int]) -> str:
     """Keep the rows of a batch whose loss is no number; say where."""
     from porism.files import to_line
     from porism.records import to_row
 
     if not records:
         return ""
+    chosen = [one for row in rows for one in _several(records[row])]
     file = out.beside("bad_batch.jsonl")
-    file.write_bytes(b"".join(to_line(to_row(records[row])) for row in rows))
-    names = ", ".join(records[row].id for row in rows[:8])
-    return f"Its batch had the rows {names}{', …' if len(rows) > 8 else ''}; they are in {file}."
+    file.write_bytes(b"".join(to_line(to_row(one)) for one in chosen))
+    names = ", ".join(one.id for one in chosen[:8])
+    return f"Its batch had the rows {names}{', …' if len(chosen) > 8 else ''}; they are in {file}."
+
+
+def _several(records: Record | Sequence[Record]) -> Sequence[Record]:
+    return [records] if isinstance(records, Record) else records
 
 
 def _describe(trainer: Any, steps: int, job: Job, out: store.Output) -> None:

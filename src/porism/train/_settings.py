@@ -11,7 +11,7 @@ from porism import recipe
 from porism.errors import MissingExtra
 from porism.models.machine import Dtype
 
-__all__ = ["LOGGERS", "Method", "Training"]
+__all__ = ["LOGGERS", "Method", "ScoreTraining", "Training"]
 
 LOGGERS = ("tensorboard", "wandb", "mlflow", "trackio", "swanlab")
 
@@ -121,4 +121,14 @@ class Training(recipe.Settings):
                 raise ValueError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
             if importlib.util.find_spec(name) is None:
                 raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
+        return self
+
+
+class ScoreTraining(Training):
+    """What the methods take whose model gives scores, and no answers."""
+
+    @model_validator(mode="after")
+    def _answers_nothing(self) -> Self:
+        if self.eval_problems:
+            raise ValueError("eval_problems: a model that gives scores answers no problems. Name eval_input instead.")
         return self

@@ -83,7 +83,14 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     result = trainer.train()
     target = out.beside("model")
-    _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
+    _network.save(
+        trainer.accelerator.unwrap_model(trainer.model),
+        loaded.tokenizer,
+        base,
+        target,
+        merge=settings.merge,
+        scorer={"kind": "reward"} if method == "reward" else None,
+    )
     out.figures.update(
         steps=result.global_step,
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
