@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -117,7 +118,7 @@ def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: 
             folder if has_tokenizer else source, trust_remote_code=False, local_files_only=True
         )
         if source != folder:
-            network = _adapted(network, folder)
+            network = _adapted(network, folder, scores=scores)
     except (
         ArithmeticError,
         AttributeError,
@@ -183,24 +184,36 @@ def _refuse_other_weights(
             )
 
 
-def _adapted(network: PreTrainedModel, folder: Path) -> Any:
+def _adapted(network: PreTrainedModel, folder: Path, *, scores: bool) -> Any:
     """The network with an adapter.
+
+    An adapter of a model that writes becomes one of a model that scores where that is asked for: the layer that scores
+    is added to it, and begins at random.
 
     Raises:
         ModelError: the adapter's weights are not those that its configuration describes.
     """
     import peft
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's own use of an old name
-        try:
-            return peft.PeftModel.from_pretrained(network, folder)
-        except UserWarning as warning:
-            raise ModelError(
-                f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
-                f"({str(warning)[:200]}). Train it again, or mend adapter_config.json."
-            ) from None
+    config = peft.PeftConfig.from_pretrained(folder)
+    fresh = scores and config.task_type != "SEQ_CLS"
+    if fresh:
+        config.task_type = "SEQ_CLS"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = peft.PeftModel.from_pretrained(network, folder, config=config)
+    for one in told:
+        text = str(one.message)
+        if text.startswith("Found missing adapter keys"):
+            missing = [name for name in re.findall(r"'([^']+)'", text) if not (fresh and "score" in name.split("."))]
+            if missing:
+                raise ModelError(
+                    f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
+                    f"({', '.join(missing)[:200]}). Train it again, or mend adapter_config.json."
+                )
+        elif "`is_gradient_checkpointing`" not in text:  # peft's own use of an old name
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return found
 
 
 def gives_scores(folder: Path) -> bool:

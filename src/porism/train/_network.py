@@ -134,19 +134,25 @@ def save(
         target: the folder.
         merge: add adapters to the weights.
         scorer: what a reward model or verifier says of itself, kept beside its weights.
+
+    Raises:
+        StorageError: the disk refuses.
     """
+    from porism.train._trainer import written
+
     scratch = target.with_name("model.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     if merge and base:
         network = network.merge_and_unload()
     network.set_attn_implementation("sdpa")
-    network.save_pretrained(scratch)
+    with written(scratch):
+        network.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        if scorer is not None:
+            store.write_json(scratch / SCORER, scorer)
     if base and not merge:
         config = json.loads((scratch / "adapter_config.json").read_text(encoding="utf-8"))
         store.write_json(scratch / "adapter_config.json", {**config, **base})
-    tokenizer.save_pretrained(scratch)
-    if scorer is not None:
-        store.write_json(scratch / SCORER, scorer)
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)
     config = target / "config.json"

@@ -35,11 +35,14 @@ class Training(recipe.Settings):
     ] = None
     epochs: Annotated[float, Field(description="passes over the rows", gt=0)] = 1.0
     max_steps: Annotated[int, Field(description="stop after this many steps; 0 for whole epochs", ge=0)] = 0
-    batch_size: Annotated[int, Field(description="rows in one optimiser step, over all processes", ge=1)] = 16
+    batch_size: Annotated[
+        int, Field(description="rows in one optimiser step, over all processes; 0: by the model's size", ge=0)
+    ] = 0
     micro_batch_size: Annotated[int, Field(description="rows in memory at once; must divide batch_size", ge=1)] = 8
     micro_batch_tokens: Annotated[
-        int, Field(description="most tokens in memory at once, whatever the rows; 0 for no limit", ge=0)
-    ] = 0
+        int | None,
+        Field(description="most tokens in memory at once, whatever the rows; 0: no limit; else by the model's size", ge=0),
+    ] = None
     max_length: Annotated[int, Field(description="drop rows with more tokens", ge=2)] = 1024
     schedule: Annotated[
         Literal["cosine", "linear", "constant_with_warmup"], Field(description="of the learning rate")
@@ -100,7 +103,7 @@ class Training(recipe.Settings):
             ValueError: settings exclude one another, or a logger is unknown.
             MissingExtra: a logger, or bitsandbytes, is not installed.
         """
-        if self.batch_size % self.micro_batch_size and self.micro_batch_size < self.batch_size:
+        if self.micro_batch_size < self.batch_size and self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}. "
                 "Choose one that divides it."

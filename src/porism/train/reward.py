@@ -76,6 +76,7 @@ def _plan(settings: Settings, start: Start) -> Job:
         records=[row.pair for row in found],
         held_out=held_out,
         scorer={"kind": "reward"},
+        answers=False,
     )
 
 

@@ -77,7 +77,7 @@ def _plan(settings: Settings, start: Start) -> Job:
     about = {"kind": "verifier", "labels": settings.labels}
     if settings.labels != "outcome":
         about["steps_by"] = settings.steps_by
-    return Job(items, objective(ScoreModel(start.network)), records=records, held_out=held_out, scorer=about)
+    return Job(items, objective(ScoreModel(start.network)), records=records, held_out=held_out, scorer=about, answers=False)
 
 
 def _held_out(settings: Settings, start: Start) -> list[Item]:
