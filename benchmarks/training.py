@@ -7,8 +7,8 @@ python benchmarks/training.py --small    # a few steps of few rows, to standard 
 Supervised fine-tuning of all weights and of adapters, DPO of all weights, on GSM8K's training rows (GSM-Symbolic ones
 where that file is absent). Both sides run through the same command with the same rows in the same order, equal batches
 and a constant learning rate, so that their losses must agree step by step; that is checked. TRL is swept over the rows
-in memory at once, its packing (for SFT), and dtypes where the processor multiplies bfloat16 natively, on two steps; then
-the two sides take turns, each run in a process of its own. The first step is not counted. Tokens are those of the rows,
+in memory at once, its packing (for SFT), and dtypes where the processor multiplies bfloat16 natively, on two steps;
+then the two sides take turns, each run in a process of its own. The first step is not counted. Tokens are those of the rows,
 padding left out; a DPO pair's prompt counts once. Where TRL packs, its steps hold other rows than ours: its rate counts
 all tokens that it logs, and losses are compared with its best setting that does not pack.
 
@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -287,7 +287,9 @@ def ways(name: str, batch: int, *, small: bool) -> list[Way]:
     return found
 
 
-def compared(name: str, file: str, folder: Path, cells: Cells, *, steps: int, rounds: int, small: bool) -> dict[str, Any]:
+def compared(
+    name: str, file: str, folder: Path, cells: Cells, *, steps: int, rounds: int, small: bool
+) -> dict[str, Any]:
     """One method on both sides."""
     batch = SMALL_BATCH if small else BATCH[name]
     each = tokens_of(name, file, batch)

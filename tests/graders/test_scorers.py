@@ -62,7 +62,9 @@ def test_a_verifier_grades_stored_attempts(verifier: str, tmp_path: Path) -> Non
     assert manifest.counts["correct"] == manifest.counts["wrong"] == 4
     verdicts = [row["verdict"] for row in lines(tmp_path / "x" / "records.jsonl")]
     assert all((one["status"] == "correct") == (one["detail"]["score"] > 0) for one in verdicts)
-    assert all(one["detail"]["probability"] == pytest.approx(probability(one["detail"]["score"]), abs=1e-5) for one in verdicts)
+    assert all(
+        one["detail"]["probability"] == pytest.approx(probability(one["detail"]["score"]), abs=1e-5) for one in verdicts
+    )
     assert {one["profile"] for one in verdicts} == {Scorer(verifier).model}
     strict = stage(
         "grade", "", tmp_path / "y", input=[file], kind="verifier", scorer=verifier, threshold=1.0, max_unjudged=1.0
@@ -124,7 +126,10 @@ def test_many_prompts_are_scored_as_each_alone(verifier: str, monkeypatch: pytes
 
 
 def test_tags_and_margins(reward: str, tmp_path: Path) -> None:
-    records = [attempt(3, text=RIGHT, messages=user("3 + 1?")), attempt(3, text=WRONG, messages=user("3 + 1?"), sample=1)]
+    records = [
+        attempt(3, text=RIGHT, messages=user("3 + 1?")),
+        attempt(3, text=WRONG, messages=user("3 + 1?"), sample=1),
+    ]
     example = Example(prompt=user("3 + 1?"), completion=assistant(RIGHT))
     file = write(tmp_path / "r.jsonl", [*records, example, pair(3)])  # type: ignore[list-item]
     stage("curate", "tag", tmp_path / "x", input=[file], tags=["words"], scorer=reward)
@@ -176,7 +181,16 @@ def test_an_exported_scorer_scores_the_same(method: str, tiny_model: Path, tmp_p
 
 def test_a_reward_model_from_an_adapter(tiny_model: Path, tmp_path: Path) -> None:
     """SFT with LoRA, and a reward model that goes on with the same adapter and a layer that scores."""
-    train("sft", tmp_path / "sft", write(tmp_path / "a.jsonl", [attempt(n) for n in range(4)]), tiny_model, max_steps=3, method="lora", lora_r=2, lr=1e-2)
+    train(
+        "sft",
+        tmp_path / "sft",
+        write(tmp_path / "a.jsonl", [attempt(n) for n in range(4)]),
+        tiny_model,
+        max_steps=3,
+        method="lora",
+        lora_r=2,
+        lr=1e-2,
+    )
     rows = write(tmp_path / "p.jsonl", [pair(number) for number in range(8)])
     train("reward", tmp_path / "r", rows, tmp_path / "sft" / "model", max_steps=12, lr=1e-2, method="lora")
     config = json.loads((tmp_path / "r" / "model" / "adapter_config.json").read_text())

@@ -67,16 +67,16 @@ def test_adapters_that_were_there_are_no_reference_when_off(tiny_model: Path, tm
         train("dpo", tmp_path / "b", rows, start, max_steps=1, method="lora", reference="adapter-off")
 
 
-def test_all_answers_of_a_bad_batch_are_kept(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_answers_of_a_bad_batch_are_kept(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A verifier computes the answers to one prompt together; each of them is named."""
     from porism.losses import binary as losses
 
     monkeypatch.setattr(losses, "binary", lambda scores, labels: scores * float("nan"))
     rows = [one for n in range(4) for one in (attempt(n), attempt(n, Status.WRONG, text="#### 77", sample=1))]
     file = write(tmp_path / "a.jsonl", rows)  # type: ignore[arg-type]
-    with pytest.raises(PorismError, match=r"the loss became nan after step 0. Its batch had the rows \w+, \w+, \w+, \w+;"):
+    with pytest.raises(
+        PorismError, match=r"the loss became nan after step 0. Its batch had the rows \w+, \w+, \w+, \w+;"
+    ):
         train("verifier", tmp_path / "x", file, tiny_model, max_steps=2)
     assert len(lines(tmp_path / "x" / "bad_batch.jsonl")) == 4
 

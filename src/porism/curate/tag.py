@@ -1,4 +1,4 @@
-"""Write tags into records: language, subject, difficulty, safety, lengths, a judge's opinion, a reward, a measured pass rate.
+"""Write tags into records: language, subject, difficulty, safety, lengths, opinions and rewards, a measured pass rate.
 
 Every record is kept; its id does not change, since tags stand in ``meta``.
 """

@@ -1,9 +1,9 @@
 """The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all come here.
 
 A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``, or, where it asks a model, with
-``grade_all(attempts, *, profile, engine) -> list[Verdict]``; one that says ``SCORES = True`` gets ``scorer``, a reward model
-or verifier, in the place of ``engine``. The profiles that copy lm-eval are judged here, alike for
-all kinds but a judge, programs and outside code. The status says what happened; a text that could not be judged is
+``grade_all(attempts, *, profile, engine) -> list[Verdict]``; one that says ``SCORES = True`` gets ``scorer``, a reward
+model or verifier, in the place of ``engine``. The profiles that copy lm-eval are judged here, alike for all kinds but a
+judge, programs and outside code. The status says what happened; a text that could not be judged is
 never counted as wrong in silence.
 
 All functions here may be called from any thread, from a forked process, and from asyncio through

@@ -101,9 +101,7 @@ class Scorer:
         """
         return self._marked([stepped(self.loaded.tokenizer, prompt, answer) for answer in answers])
 
-    def scored(
-        self, answers: Sequence[tuple[Sequence[Message], str]], over_steps: OverSteps = "min"
-    ) -> list[Scored]:
+    def scored(self, answers: Sequence[tuple[Sequence[Message], str]], over_steps: OverSteps = "min") -> list[Scored]:
         """What a reward model or verifier says of each answer, all computed together.
 
         Args:
@@ -233,9 +231,9 @@ def _batches(rows: Sequence[tuple[list[int], Answer]]) -> Iterator[list[tuple[It
         groups.setdefault(tuple(prompt), []).append(at)
     batch: list[tuple[Item, list[int]]] = []
     room = _MOST_TOKENS
-    for prompt, places in groups.items():
-        for part in _parts(rows, places, _MOST_TOKENS - len(prompt)):
-            item = Item(prompt, [rows[at][1] for at in part])
+    for shared, places in groups.items():
+        for part in _parts(rows, places, _MOST_TOKENS - len(shared)):
+            item = Item(shared, [rows[at][1] for at in part])
             if batch and item.tokens > room:
                 yield batch
                 batch, room = [], _MOST_TOKENS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -187,32 +186,50 @@ def _refuse_other_weights(
 def _adapted(network: PreTrainedModel, folder: Path, *, scores: bool) -> Any:
     """The network with an adapter.
 
-    An adapter of a model that writes becomes one of a model that scores where that is asked for: the layer that scores
-    is added to it, and begins at random.
-
     Raises:
         ModelError: the adapter's weights are not those that its configuration describes.
     """
     import peft
 
     config = peft.PeftConfig.from_pretrained(folder)
-    fresh = scores and config.task_type != "SEQ_CLS"
-    if fresh:
-        config.task_type = "SEQ_CLS"
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        found = peft.PeftModel.from_pretrained(network, folder, config=config)
-    for one in told:
-        text = str(one.message)
-        if text.startswith("Found missing adapter keys"):
-            missing = [name for name in re.findall(r"'([^']+)'", text) if not (fresh and "score" in name.split("."))]
-            if missing:
-                raise ModelError(
-                    f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
-                    f"({', '.join(missing)[:200]}). Train it again, or mend adapter_config.json."
-                )
-        elif "`is_gradient_checkpointing`" not in text:  # peft's own use of an old name
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's own use of an old name
+        if scores and config.task_type != "SEQ_CLS":
+            return _scoring(network, folder, config)
+        try:
+            return peft.PeftModel.from_pretrained(network, folder)
+        except UserWarning as warning:
+            raise ModelError(
+                f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
+                f"({str(warning)[:200]}). Train it again, or mend adapter_config.json."
+            ) from None
+
+
+def _scoring(network: PreTrainedModel, folder: Path, config: Any) -> Any:
+    """The network with an adapter of a model that writes, which becomes one of a model that scores.
+
+    The layer that scores is saved with the adapter from then on, and begins as it is in the network.
+
+    Raises:
+        ModelError: the adapter's weights are not those that its configuration describes.
+    """
+    import peft
+
+    layer = {
+        f"base_model.model.{name}": weight.detach().clone()
+        for name, weight in network.named_parameters()
+        if "score" in name.split(".")
+    }
+    config.task_type, config.inference_mode = "SEQ_CLS", False
+    found = peft.get_peft_model(network, config)
+    loaded = peft.set_peft_model_state_dict(found, {**peft.load_peft_weights(str(folder), device="cpu"), **layer})
+    missing = [name for name in loaded.missing_keys if "lora_" in name]
+    if missing or loaded.unexpected_keys:
+        raise ModelError(
+            f"{folder}: the adapter's weights are not those that adapter_config.json describes "
+            f"({', '.join([*missing, *loaded.unexpected_keys])[:200]}). Train it again, or mend adapter_config.json."
+        )
     return found
 
 

@@ -88,7 +88,9 @@ def fit(name: str, *, samples: int, temperature: float, attempts: Sequence[str],
     if not attempts and not temperature:
         raise RecipeError(f"{name}: at temperature 0 all samples would be the same. Set temperature, to 0.7 say.")
     if not attempts and scorer == "":
-        raise RecipeError(f"{name}: samples have to be scored. Set scorer to a reward model or verifier, such as runs/verifier/model.")
+        raise RecipeError(
+            f"{name}: samples have to be scored. Set scorer to a reward model or verifier, such as runs/verifier/model."
+        )
 
 
 def candidates(
@@ -113,8 +115,8 @@ def candidates(
         bare = next((one for one, found in zip(problems, tries, strict=True) if not found), None)
         if bare:
             raise DataError(
-                f"{', '.join(attempts)}: no attempt at the problem {bare.id} ({bare.question[:60]!r}). Take the attempts "
-                "that were made at these problems, graded by the same kind."
+                f"{', '.join(attempts)}: no attempt at the problem {bare.id} ({bare.question[:60]!r}). Take the "
+                "attempts that were made at these problems, graded by the same kind."
             )
         tries = [found[: most or len(found)] for found in tries]
     else:
@@ -147,9 +149,7 @@ def _stored(paths: tuple[str, ...], state: tuple[tuple[int, int], ...]) -> dict[
 
 def _answers(attempts: Sequence[Attempt]) -> list[str | None]:
     """The final answer that each attempt states; the reference answer plays no part in it."""
-    asked = [
-        at for at, one in enumerate(attempts) if one.finish != "error" and _states_answers(one.problem.kind)
-    ]
+    asked = [at for at, one in enumerate(attempts) if one.finish != "error" and _states_answers(one.problem.kind)]
     bare = [
         dataclasses.replace(attempts[at], problem=dataclasses.replace(attempts[at].problem, answer=_ANY))
         if not attempts[at].problem.answer
@@ -170,9 +170,7 @@ def _states_answers(kind: str) -> bool:
     return ":" not in kind and has_profiles(kind)
 
 
-def scores(
-    tried: Sequence[Sequence[Candidate]], scorer: str, tag: str, over_steps: OverSteps
-) -> list[list[Candidate]]:
+def scores(tried: Sequence[Sequence[Candidate]], scorer: str, tag: str, over_steps: OverSteps) -> list[list[Candidate]]:
     """The candidates with their scores: by a reward model or verifier, or those that stored attempts carry.
 
     Raises:

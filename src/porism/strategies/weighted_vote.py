@@ -1,8 +1,8 @@
 """A vote in which each sample counts as much as a reward model or verifier trusts it.
 
 Li et al., 2022, arXiv:2206.02336 (voting verifier). The weight is σ(score): of a verifier the probability that the
-sample is right, of a reward model the chance that it beats an answer of reward 0. ``power`` sharpens the weights: 0 is the plain vote, and with
-a large one the best sample decides alone.
+sample is right, of a reward model the chance that it beats an answer of reward 0. ``power`` sharpens the weights: 0 is
+the plain vote, and with a large one the best sample decides alone.
 """
 
 from __future__ import annotations
@@ -60,7 +60,15 @@ def solve(
     """One attempt a problem: of those that state the answer with the largest sum of weights, the best scored."""
     asked = Asked(shots, examples, prompt, instruction, system)
     tried = _candidates.candidates(
-        "weighted_vote", problems, engine, sampling, samples=samples, seed=seed, attempts=attempts, most=most, asked=asked
+        "weighted_vote",
+        problems,
+        engine,
+        sampling,
+        samples=samples,
+        seed=seed,
+        attempts=attempts,
+        most=most,
+        asked=asked,
     )
     return [[_voted(group, power)] for group in _candidates.scores(tried, scorer, score, over_steps)]
 

@@ -179,7 +179,7 @@ class Responder:
 
 
 def _reward(settings: ResponseSettings) -> Reward | None:
-    """What scores responses, where something is to: code of the user's own, or a scorer, loaded when it is first asked."""
+    """What scores responses: code of the user's own, a scorer that is loaded when it is first asked, or nothing."""
     if settings.reward:
         own: Reward = find("porism.graders", settings.reward)
         return own

@@ -189,8 +189,8 @@ def fit_dtype(wanted: str) -> str:
     dtype = choose_dtype(wanted)
     if dtype == "float16" and not torch.cuda.is_available():
         raise RecipeError(
-            "dtype float16: training in it needs a graphics card, which scales the loss. Take bfloat16 or float32; auto "
-            "chooses what this machine computes best with."
+            "dtype float16: training in it needs a graphics card, which scales the loss. Take bfloat16 or float32; "
+            "auto chooses what this machine computes best with."
         )
     return dtype
 

@@ -41,7 +41,9 @@ class Training(recipe.Settings):
     micro_batch_size: Annotated[int, Field(description="rows in memory at once; must divide batch_size", ge=1)] = 8
     micro_batch_tokens: Annotated[
         int | None,
-        Field(description="most tokens in memory at once, whatever the rows; 0: no limit; else by the model's size", ge=0),
+        Field(
+            description="most tokens in memory at once, whatever the rows; 0: no limit; else by the model's size", ge=0
+        ),
     ] = None
     max_length: Annotated[int, Field(description="drop rows with more tokens", ge=2)] = 1024
     schedule: Annotated[

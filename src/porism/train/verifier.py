@@ -45,7 +45,9 @@ class Settings(ScoreTraining):
     rollouts: Annotated[int, Field(description="with rollouts: tries from each step", ge=1)] = 4
     rollout_max_tokens: Annotated[int, Field(description="with rollouts: longest try", ge=1)] = 256
     rollout_temperature: Annotated[float, Field(description="with rollouts: of the tries", gt=0)] = 0.7
-    steps_by: Annotated[Definition, Field(description="what a step is in roll-outs, and where a process verifier is asked; see chains")] = "sentence"
+    steps_by: Annotated[
+        Definition, Field(description="what a step is in roll-outs, and where a process verifier is asked; see chains")
+    ] = "sentence"
     hard_labels: Annotated[
         bool, Field(description="a step is right if any try from it was, not by the share of them")
     ] = False
@@ -77,11 +79,13 @@ def _plan(settings: Settings, start: Start) -> Job:
     about = {"kind": "verifier", "labels": settings.labels}
     if settings.labels != "outcome":
         about["steps_by"] = settings.steps_by
-    return Job(items, objective(ScoreModel(start.network)), records=records, held_out=held_out, scorer=about, answers=False)
+    return Job(
+        items, objective(ScoreModel(start.network)), records=records, held_out=held_out, scorer=about, answers=False
+    )
 
 
 def _held_out(settings: Settings, start: Start) -> list[Item]:
-    """Held-out rows: steps where the data label them, else whole answers, whose score stands behind their last token."""
+    """Held-out rows: steps where the data label them, else whole answers, scored behind their last token."""
     if settings.labels == "steps":
         return _items(_stepwise(settings.input), settings, start)[0]
     return _outcomes(settings, start, keep=False)[1]
