@@ -8,9 +8,9 @@ Supervised fine-tuning of all weights and of adapters, DPO of all weights, on GS
 where that file is absent). Both sides run through the same command with the same rows in the same order, equal batches
 and a constant learning rate, so that their losses must agree step by step; that is checked. TRL is swept over the rows
 in memory at once, its packing (for SFT), and dtypes where the processor multiplies bfloat16 natively, on two steps;
-then the two sides take turns, each run in a process of its own. The first step is not counted. Tokens are those of the rows,
-padding left out; a DPO pair's prompt counts once. Where TRL packs, its steps hold other rows than ours: its rate counts
-all tokens that it logs, and losses are compared with its best setting that does not pack.
+then the two sides take turns, each run in a process of its own. The first step is not counted. Tokens are those of the
+rows, padding left out; a DPO pair's prompt counts once. Where TRL packs, its steps hold other rows than ours: its rate
+counts all tokens that it logs, and losses are compared with its best setting that does not pack.
 
 Each finished cell is stored at once, so a run that is cut off leaves what it has measured.
 """

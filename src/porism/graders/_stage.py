@@ -56,7 +56,7 @@ class GradingSettings(recipe.Settings):
 
 
 def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str, str]:
-    """Hashes of what grading reads besides records: weights of judge and scorer, a prompt, graders in files of the user.
+    """Hashes of what grading reads besides records: weights of judge and scorer, a prompt, graders in own files.
 
     Where there are programs to run, the sandbox is started, so that nothing is generated in vain.
 

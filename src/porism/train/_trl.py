@@ -168,8 +168,8 @@ def _supervised(settings: Any, tokenizer: Any) -> _Rows:
     masked = next((row for row in rows if any(weight != 1 for weight in row.weights)), None)
     if masked:
         raise DataError(
-            f"row {masked.example.id}: a part of its completion carries no loss, or another one (a loss_mask, or a chat "
-            "of several turns), which cannot be handed to TRL. Take backend porism."
+            f"row {masked.example.id}: a part of its completion carries no loss, or another one (a loss_mask, or a "
+            "chat of several turns), which cannot be handed to TRL. Take backend porism."
         )
     kept = [_texts(tokenizer, row.tokens.prompt, completion=row.tokens.completion) for row in rows if not row.reason]
     return [(row.example, row.reason) for row in rows], kept
