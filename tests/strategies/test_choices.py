@@ -15,9 +15,9 @@ from porism.records import Attempt, Status, to_row
 TEXTS = ["It is 0.5.", "\\boxed{7}", r"So \boxed{\frac{1}{2}}", "7", "No number here.", "7.0"]
 
 
-def tried(scores: list[float] | None = None, texts: list[str] = TEXTS) -> list[Attempt]:
+def tried(scores: list[float] | None = None, texts: list[str] = TEXTS, kind: str = "math") -> list[Attempt]:
     """Stored samples of one problem whose answer is 1/2."""
-    asked = problem(0, answer="0.5", kind="math")
+    asked = problem(0, answer="0.5", kind=kind)
     return [
         attempt(0, problem=asked, text=text, sample=at, verdict=None, meta={"reward": scores[at]} if scores else {})
         for at, text in enumerate(texts)
@@ -50,9 +50,9 @@ def test_a_vote_counts_equal_answers_together(tmp_path: Path) -> None:
 
 def test_no_candidate_states_an_answer(tmp_path: Path) -> None:
     texts = ["Well.", "Hm."]
-    assert chosen("vote", tmp_path, tried(texts=texts))["text"] == "Well."
-    assert chosen("best_of", tmp_path, tried([0.0, 1.0], texts))["text"] == "Hm."
-    assert chosen("weighted_vote", tmp_path, tried([0.0, 1.0], texts))["text"] == "Hm."
+    assert chosen("vote", tmp_path, tried(None, texts, "number"))["text"] == "Well."
+    assert chosen("best_of", tmp_path, tried([0.0, 1.0], texts, "number"))["text"] == "Hm."
+    assert chosen("weighted_vote", tmp_path, tried([0.0, 1.0], texts, "number"))["text"] == "Hm."
 
 
 def test_the_best_score_wins(tmp_path: Path) -> None:
