@@ -253,10 +253,14 @@ def run(
         "profile": watched,
     }
     done = subprocess.run(
-        [sys.executable, __file__, "--cell", json.dumps(asked)], stdout=subprocess.PIPE, check=True, text=True
+        [sys.executable, __file__, "--cell", json.dumps(asked)], stdout=subprocess.PIPE, check=not way.packed, text=True
     )
+    if done.returncode:
+        console.notice(f"{name}: TRL cannot pack here")
+        return {"way": str(way), "tokens_per_second": 0.0, "failed": True}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    made = found["tokens"][-1] - found["tokens"][0] if way.packed else each * len(found["seconds"])
+    counted = [count or 0 for count in found["tokens"]]
+    made = counted[-1] - counted[0] if way.packed else each * len(found["seconds"])
     rate = round(made / sum(found["seconds"]), 1)
     console.notice(f"{name}: {way.side}, {way}: {rate} tokens/s")
     return {**found, "way": str(way), "tokens_per_second": rate}
