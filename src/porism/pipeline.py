@@ -23,6 +23,7 @@ import yaml
 from porism import __version__, console, recipe, store
 from porism.engines import LOADS
 from porism.errors import DataError, RecipeError, StorageError, nearest
+from porism.graders import forget_scorers
 from porism.models.load import base_of
 from porism.models.pull import verify
 from porism.records import Record
@@ -65,7 +66,7 @@ _REFERENCES = (
     "input", "before", "after", "against", "attempts", "embed", "eval_input", "eval_problems", *_MODELS
 )  # fmt: skip
 """Settings that name files or models. In a recipe they may name an earlier stage."""
-_UNLIKE_INPUT = ("against", "eval_problems")
+_UNLIKE_INPUT = ("against", "attempts", "eval_problems")
 """Those among them whose records are of other classes than a stage's input."""
 
 
@@ -166,6 +167,7 @@ def _execute(module: Any, stage: Stage, out: store.Output) -> store.Manifest:
         out.give_back()
         raise
     manifest = out.finish(_peak_mb())
+    forget_scorers()
     gc.collect()
     return manifest
 

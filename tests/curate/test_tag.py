@@ -99,15 +99,15 @@ def test_rewards_are_given_by_a_reward_model(tiny_model: Path, tmp_path: Path) -
         chosen=[Message(role="assistant", content=one.text)],
         rejected=[Message(role="assistant", content=other.text)],
     )
-    chosen = {"tags": ["reward"], "reward_model": str(folder)}
+    chosen = {"tags": ["reward"], "scorer": str(folder)}
     found = [tags(record, **chosen) for record in (one, other, pair, problem(1, solution=""))]
     assert found[0]["reward"] != found[1]["reward"]
     assert found[2]["reward"] == pytest.approx(found[0]["reward"], abs=1e-3)
     assert found[2]["reward_difference"] == pytest.approx(found[0]["reward"] - found[1]["reward"], abs=1e-3)  # type: ignore[operator]
     assert found[3] == {}
     file = write(tmp_path / "r.jsonl", [one])
-    assert "reward_model" in run("tag", tmp_path / "out", file, **chosen).key.inputs
-    with pytest.raises(RecipeError, match="Set reward_model"):
+    assert "scorer" in run("tag", tmp_path / "out", file, **chosen).key.inputs
+    with pytest.raises(RecipeError, match="Set scorer"):
         tags(one, tags=["reward"])
 
 

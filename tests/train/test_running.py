@@ -136,7 +136,7 @@ def test_trl_runs_the_same_rows(part: str, tiny_model: Path, tmp_path: Path) -> 
     assert losses["trl"][0] == pytest.approx(losses["porism"][0], rel=rel)
     assert load(str(tmp_path / "trl" / "model"), scores=part == "reward")
     with pytest.raises(RecipeError, match="TRL has no such setting"):
-        train(part, tmp_path / "z", rows, start, backend="trl", eval_problems=[rows], **settings)
+        train(part, tmp_path / "z", rows, start, backend="trl", eval_input=[rows], **settings)
 
 
 def test_four_bits_need_their_package(rows: str, tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:

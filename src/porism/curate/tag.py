@@ -1,4 +1,4 @@
-"""Write tags into records: language, subject, difficulty, safety, lengths, a judge's opinion, a measured pass rate.
+"""Write tags into records: language, subject, difficulty, safety, lengths, opinions and rewards, a measured pass rate.
 
 Every record is kept; its id does not change, since tags stand in ``meta``.
 """
@@ -16,6 +16,7 @@ from pydantic import Field
 from porism import store
 from porism.curate import _rules
 from porism.curate._judge import Judge
+from porism.curate._scores import rewards
 from porism.curate._source import others
 from porism.curate._text import LONGEST, normal, question_of, readable, response_of, tokens
 from porism.engines import LOADS
@@ -30,10 +31,10 @@ Tag = Literal["language", "subject", "difficulty", "safety", "words", "tokens", 
 JudgeTag = Literal["difficulty", "quality", "category", "subject", "safety", "reward"]
 Attempts = Annotated[list[str], Field(description="graded attempts for pass_rate; the input itself where left empty")]
 Tokenizer = Annotated[str, Field(description="the model whose tokenizer counts, for tokens")]
-RewardModel = Annotated[str, Field(description="the reward model or verifier that scores answers, for reward")]
 JudgeTags = Annotated[list[JudgeTag], Field(description="tags that a model gives; they stand under 'judge'")]
 JudgeModel = Annotated[str, Field(description="the model that judges")]
 JudgeEngine = Annotated[str, Field(description="the engine that runs it")]
+Scorer = Annotated[str, Field(description="a reward model or verifier that scores answers: writes the tag reward")]
 
 _AT_ONCE = 64
 
@@ -50,11 +51,11 @@ def curate(
     ],
     tokenizer: Tokenizer = "",
     attempts: Attempts = [],  # noqa: B006
-    reward_model: RewardModel = "",
     judge: JudgeTags = [],  # noqa: B006
     judge_model: JudgeModel = "",
     judge_engine: JudgeEngine = "local",
     judge_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {},  # noqa: B006
+    scorer: Scorer = "",
     max_failed: Annotated[float, Field(description="stop if the judge fails on a larger share", ge=0, le=1)] = 0.05,
 ) -> Iterator[tuple[Record, str]]:
     """Add tags to each record's ``meta``; see the module :mod:`porism.curate._rules` for those of rules.
@@ -64,7 +65,7 @@ def curate(
     ``reward_difference``.
 
     Raises:
-        RecipeError: ``tokens`` without a tokenizer, ``reward`` without a reward model, or ``judge`` without a model.
+        RecipeError: ``tokens`` without a tokenizer, ``reward`` without a scorer, or ``judge`` without a model.
         DataError: ``pass_rate`` without attempts, or the judge failed too often.
     """
     makers = [_MAKERS[tag] for tag in tags if tag in _MAKERS]
@@ -72,17 +73,16 @@ def curate(
         makers.append(_counter(tokenizer))
     if "pass_rate" in tags:
         makers.append(_passes(_attempts(records, attempts)))
-    if "reward" in tags:
-        from porism.curate._reward import rewards
-
-        makers.append(rewards(reward_model))
+    if "reward" in tags and not scorer:
+        raise RecipeError("curate tag: a reward is given by a reward model. Set scorer, or ask a judge for it.")
     total, failed, last = 0, 0, ""
     asking = Judge(judge, model=judge_model, engine=judge_engine, options=judge_options) if judge else nullcontext()
     with asking as judging:
-        for batch in _batches(records, _AT_ONCE if judge else 1):
+        for batch in _batches(records, _AT_ONCE if judge or scorer else 1):
             opinions = judging.tags(batch) if judging else [{}] * len(batch)
-            for record, opinion in zip(batch, opinions, strict=True):
-                found = {name: value for maker in makers for name, value in maker(record).items()}
+            scored = rewards(scorer, batch) if scorer else [{}] * len(batch)
+            for record, opinion, rewarded in zip(batch, opinions, scored, strict=True):
+                found = {name: value for maker in makers for name, value in maker(record).items()} | rewarded
                 total, failed = total + 1, failed + ("error" in opinion)
                 last = str(opinion.get("error", last))
                 extra = {"judge": opinion} if opinion else {}
@@ -102,14 +102,14 @@ def files(*, attempts: Attempts = []) -> list[Path]:  # noqa: B006
 def hashes(
     *,
     tokenizer: Tokenizer = "",
-    reward_model: RewardModel = "",
     judge: JudgeTags = [],  # noqa: B006
     judge_model: JudgeModel = "",
     judge_engine: JudgeEngine = "local",
+    scorer: Scorer = "",
 ) -> dict[str, str]:
     """The fingerprints of the models."""
-    used = {"tokenizer": tokenizer, "reward_model": reward_model}
-    found = {name: fingerprint(model) for name, model in used.items() if model}
+    models = {"tokenizer": tokenizer, "scorer": scorer}
+    found = {name: fingerprint(model) for name, model in models.items() if model}
     return found | (
         {"judge_model": fingerprint(judge_model)} if judge and judge_model and judge_engine in LOADS else {}
     )

@@ -1,8 +1,9 @@
 """The one definition of "correct": attempt → verdict. Curation, rewards and evaluation all come here.
 
 A grader is a module with ``grade(problem, attempt, *, profile) -> Verdict``, or, where it asks a model, with
-``grade_all(attempts, *, profile, engine) -> list[Verdict]``. The profiles that copy lm-eval are judged here, alike for
-all kinds but a judge, programs and outside code. The status says what happened; a text that could not be judged is
+``grade_all(attempts, *, profile, engine) -> list[Verdict]``; one that says ``SCORES = True`` gets ``scorer``, a reward
+model or verifier, in the place of ``engine``. The profiles that copy lm-eval are judged here, alike for all kinds but a
+judge, programs and outside code. The status says what happened; a text that could not be judged is
 never counted as wrong in silence.
 
 All functions here may be called from any thread, from a forked process, and from asyncio through
@@ -23,9 +24,9 @@ from porism.engines import Engine
 from porism.errors import PorismError, RecipeError
 from porism.find import find
 from porism.graders._extract import PROFILES, as_lm_eval, profile_of
-from porism.graders._scorer import Scorer
+from porism.graders._scorer import Scorer, forget_scorers, is_scored, scorer_of
 from porism.graders._stage import Grading, GradingSettings, grading_inputs, tally
-from porism.records import JUDGED, Attempt, Problem, Status, Verdict
+from porism.records import JUDGED, Attempt, Message, Problem, Status, Verdict
 
 __all__ = [
     "PROFILES",
@@ -34,11 +35,14 @@ __all__ = [
     "Scorer",
     "asks_engine",
     "check",
+    "forget_scorers",
     "grade",
     "grade_all",
     "grading_inputs",
     "has_profiles",
+    "is_scored",
     "profile_of",
+    "scorer_of",
     "tally",
 ]
 
@@ -53,6 +57,7 @@ def check(
     kind: str = "number",
     question: str = "",
     engine: Engine | None = None,
+    scorer: Scorer | None = None,
     sandbox: str = "auto",
 ) -> Verdict:
     r"""Judge a text against a reference answer.
@@ -61,9 +66,10 @@ def check(
         gold: the reference answer; a number or a bool is taken as it is written.
         text: what the model wrote.
         profile: which extraction rules may fire.
-        kind: the grader's name: number, math, choice, boolean, code, judge, or code of your own.
+        kind: the grader's name: number, math, choice, boolean, code, judge, reward, verifier, or code of your own.
         question: the question, where the grader reads it (the options of a choice).
         engine: the model that a judge asks.
+        scorer: the reward model or verifier that is asked.
         sandbox: the tier in which programs run.
 
     Raises:
@@ -82,9 +88,10 @@ def check(
     if direct is not None:
         return _labelled(direct(gold, text, profile=profile), kind, known.label)
     problem = Problem(question=question, answer=gold, kind=kind)
-    attempt = Attempt(problem=problem, strategy="", messages=[], text=text)
+    messages = [Message(role="user", content=question)] if question else []
+    attempt = Attempt(problem=problem, strategy="", messages=messages, text=text)
     if asks_engine(kind):
-        return _asked([attempt], profile, engine)[0]
+        return _asked([attempt], profile, scorer if is_scored(kind) else engine)[0]
     return _graded(attempt, profile, sandbox)
 
 
@@ -107,6 +114,7 @@ def grade_all(
     profile: str = "auto",
     *,
     engine: Engine | None = None,
+    scorer: Scorer | None = None,
     sandbox: str = "auto",
     **options: Any,
 ) -> list[Verdict]:
@@ -116,8 +124,9 @@ def grade_all(
         attempts: of any kinds.
         profile: which extraction rules may fire.
         engine: the model that a judge asks, where a problem's kind wants one.
+        scorer: the reward model or verifier that is asked, where a problem's kind is reward or verifier.
         sandbox: the tier in which programs run, where a problem's kind is code.
-        options: passed to such a judge.
+        options: passed to those that have a parameter of the name.
 
     Raises:
         RecipeError: an unknown kind or profile, a grader that asks a model was given none, or no sandbox is to be had.
@@ -145,8 +154,9 @@ def grade_all(
             verdicts.update(zip(waiting, found, strict=True))
         finally:  # after Ctrl-C nobody waits for what is under way
             threads.shutdown(wait=False, cancel_futures=True)
-    for places in asking.values():
-        found = iter(_asked([attempts[at] for at in places], profile, engine, **options))
+    for kind, places in asking.items():
+        asked = scorer if is_scored(kind) else engine
+        found = iter(_asked([attempts[at] for at in places], profile, asked, **options))
         verdicts.update(zip(places, found, strict=True))
     return [_cut_off(attempt, verdicts[at], profile) for at, attempt in enumerate(attempts)]
 
@@ -255,12 +265,19 @@ def _labelled(verdict: Verdict, kind: str, profile: str) -> Verdict:
     )
 
 
-def _asked(attempts: Sequence[Attempt], profile: str, engine: Engine | None, **options: Any) -> list[Verdict]:
+def _asked(attempts: Sequence[Attempt], profile: str, asked: Engine | Scorer | None, **options: Any) -> list[Verdict]:
+    """The verdicts of a grader that asks a model; options that it has no parameter for are left out."""
     kind = attempts[0].problem.kind
-    if engine is None:
-        raise RecipeError(f"the grader {kind!r} asks a model, and none was named. Set judge_model (for check: engine).")
-    verdicts: list[Verdict] = _grader(kind)(attempts, profile=profile, engine=engine, **options)
-    return [_labelled(verdict, kind, engine.model) for verdict in verdicts]
+    name = "scorer" if is_scored(kind) else "engine"
+    if asked is None:
+        setting = "scorer" if is_scored(kind) else "judge_model (for check: engine)"
+        raise RecipeError(f"the grader {kind!r} asks a model, and none was named. Set {setting}.")
+    grader = _grader(kind)
+    known = inspect.signature(grader).parameters
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    given = {option: value for option, value in options.items() if takes_all or option in known}
+    verdicts: list[Verdict] = grader(attempts, profile=profile, **{name: asked}, **given)
+    return [_labelled(verdict, kind, asked.model) for verdict in verdicts]
 
 
 def _cut_off(attempt: Attempt, verdict: Verdict, profile: str) -> Verdict:

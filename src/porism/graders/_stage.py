@@ -15,6 +15,7 @@ from porism import console, recipe, sandbox, store
 from porism.engines import LOADS, Engine
 from porism.errors import DataError, RecipeError
 from porism.find import find
+from porism.graders._scorer import OverSteps, Scorer, is_scored, scorer_of
 from porism.records import JUDGED, Attempt, Status, Verdict
 
 __all__ = ["Grading", "GradingSettings", "grading_inputs", "tally"]
@@ -36,6 +37,15 @@ class GradingSettings(recipe.Settings):
     judge_engine: Annotated[str, Field(description="the engine that runs it")] = "local"
     judge_options: Annotated[dict[str, Any], Field(description="settings of that engine")] = {}
     judge_prompt: Annotated[str, Field(description="a file to use instead of the judge's shipped prompt")] = ""
+    scorer: Annotated[
+        str, Field(description="the reward model or verifier for problems of the kind reward or verifier: its folder")
+    ] = ""
+    threshold: Annotated[
+        float | None, Field(description="right above this: a reward (0), or a verifier's probability (0.5)")
+    ] = None
+    over_steps: Annotated[
+        OverSteps, Field(description="how a process verifier's steps become one: min, last, mean or product")
+    ] = "min"
     sandbox: Annotated[str, Field(description="where programs run: auto, bubblewrap, gvisor or unsafe")] = "auto"
     max_failed: Annotated[float, Field(description="stop if a larger share could not be run or graded", ge=0, le=1)] = (
         0.05
@@ -46,7 +56,7 @@ class GradingSettings(recipe.Settings):
 
 
 def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str, str]:
-    """Hashes of what grading reads besides records: the judge's weights and prompt, graders in the user's own files.
+    """Hashes of what grading reads besides records: weights of judge and scorer, a prompt, graders in own files.
 
     Where there are programs to run, the sandbox is started, so that nothing is generated in vain.
 
@@ -55,16 +65,23 @@ def grading_inputs(settings: GradingSettings, files: Iterable[Path]) -> dict[str
         files: its record files, which may name a grader as ``path/file.py:name``.
 
     Raises:
-        RecipeError: there is no such sandbox, or it cannot be had here.
+        RecipeError: there is no such sandbox, it cannot be had here, or a grader that scores has no scorer.
     """
+    kind = str(getattr(settings, "kind", ""))
     found: dict[str, str] = {}
     if settings.judge_model and settings.judge_engine in LOADS:
         from porism.models.load import fingerprint
 
         found["judge_model"] = fingerprint(settings.judge_model)
+    if settings.scorer:
+        from porism.models.load import fingerprint
+
+        found["scorer"] = fingerprint(settings.scorer)
+    elif kind and is_scored(kind):
+        raise RecipeError(f"the grader {kind!r} asks a model. Set scorer to its folder, such as runs/verifier/model.")
     sandbox.described(settings.sandbox)
     own: set[Path] = set()
-    programs = getattr(settings, "kind", "") == "code"
+    programs = kind == "code"
     for text in (file.read_bytes() for file in files):
         own.update(Path(name.decode()) for name in _FILE_GRADER.findall(text))
         programs = programs or _PROGRAMS in text
@@ -100,22 +117,33 @@ class Grading:
 
         Args:
             attempts: to grade.
-            asks: whether a judge has to be asked about one of them.
+            asks: whether a model has to be asked about one of them.
 
         Raises:
-            RecipeError: a judge is needed and ``judge_model`` is not set.
+            RecipeError: a judge or a scorer is needed, and ``judge_model`` or ``scorer`` is not set.
         """
         if not asks:
             return self._grade_all(attempts, self._settings.profile, sandbox=self._settings.sandbox)
-        if self._engine is None:
-            self._engine = self._started()
+        scorer, engine = self._models({one.problem.kind for one in attempts})
         return self._grade_all(
             attempts,
             self._settings.profile,
-            engine=self._engine,
+            engine=engine,
+            scorer=scorer,
             sandbox=self._settings.sandbox,
             prompt=self._settings.judge_prompt,
+            threshold=self._settings.threshold,
+            over_steps=self._settings.over_steps,
         )
+
+    def _models(self, kinds: set[str]) -> tuple[Scorer | None, Engine | None]:
+        """The scorer and the judge's engine, where one of the kinds asks them."""
+        from porism.graders import asks_engine
+
+        scores = any(is_scored(kind) for kind in kinds)
+        if self._engine is None and any(asks_engine(kind) and not is_scored(kind) for kind in kinds):
+            self._engine = self._started()
+        return scorer_of(self._settings.scorer) if scores else None, self._engine
 
     def _started(self) -> Engine:
         chosen = self._settings

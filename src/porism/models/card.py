@@ -17,7 +17,7 @@ import yaml
 from porism import __version__, store
 from porism.errors import DataError, ModelError
 from porism.models import names
-from porism.models.load import base_of
+from porism.models.load import SCORER, base_of
 from porism.models.pull import WHEELS, locate
 
 __all__ = ["Origin", "origin", "write"]
@@ -126,6 +126,7 @@ def write(
     steps: Sequence[str],
     fingerprint: str,
     quantised: bool = False,
+    scores: bool = False,
 ) -> None:
     """Write ``README.md`` into a folder.
 
@@ -137,12 +138,14 @@ def write(
         steps: sentences on what was done in the export.
         fingerprint: of the model in ``source``, by which stages name it.
         quantised: GGUF is beside the weights.
+        scores: it is a reward model or verifier.
     """
     stage = _json(source.parent / "manifest.json") if source.name == "model" else {}
     head: dict[str, Any] = {"base_model": begun.repository} if begun.repository else {}
     if begun.repository and (begun.changed or quantised):
         head["base_model_relation"] = "finetune" if begun.changed else "quantized"
-    head |= {"library_name": "transformers", **begun.licence, "pipeline_tag": "text-generation", "tags": ["porism"]}
+    task = "text-classification" if scores else "text-generation"
+    head |= {"library_name": "transformers", **begun.licence, "pipeline_tag": task, "tags": ["porism"]}
     made = "trained" if begun.changed else "exported"
     commit = f" (commit `{begun.commit}`)" if begun.commit else ""
     lines = [
@@ -154,6 +157,7 @@ def write(
         "",
         f"Made from {begun.shown}{commit}, {made} with Porism {__version__}.",
         "",
+        *(_scoring(folder) if scores else []),
         *_training(stage),
         *(["## Export", "", *(f"- {step}" for step in steps), ""] if steps else []),
         *(_accuracy(source.parent.parent, fingerprint) if stage else []),
@@ -163,6 +167,22 @@ def write(
         "",
     ]
     store.write_text(folder / "README.md", "\n".join(lines))
+
+
+def _scoring(folder: Path) -> list[str]:
+    """What a reward model or verifier gives, and how to ask for it."""
+    about = _json(folder / SCORER)
+    what = {
+        "reward": "A reward model: the higher the number behind the last token of an answer, the better the answer.",
+        "verifier": "A verifier: the number behind the last token is the log-odds that the answer is right.",
+    }.get(str(about.get("kind")), "A model with one number behind the last token of an answer.")
+    if about.get("steps_by"):
+        what = (
+            "A process verifier: the number behind each step is the log-odds that the step is right; steps are cut by "
+            f"`{about['steps_by']}`."
+        )
+    ask = "`porism.graders.Scorer(folder).score(messages, [answer, …])`"
+    return ["## Scores", "", f"{what} The answer stands in the chat template. In Python: {ask}.", ""]
 
 
 def _training(stage: Mapping[str, Any]) -> list[str]:

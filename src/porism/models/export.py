@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from porism import store
 from porism.errors import ModelError
 from porism.models import card, to_gguf
-from porism.models.load import Loaded, base_of, load
+from porism.models.load import SCORER, Loaded, base_of, gives_scores, load
 from porism.models.pull import locate
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
-_KEPT = ("LICENSE*", "LICENCE*", "NOTICE*")
+_KEPT = ("LICENSE*", "LICENCE*", "NOTICE*", SCORER)
 
 
 def export(
@@ -36,6 +36,8 @@ def export(
 ) -> Path:
     """Write a model as plain safetensors with tokenizer and card, an adapter's weights added in.
 
+    Of a reward model or verifier the layer that scores is written too, and ``scorer.json``, which says what it is.
+
     Args:
         model: an alias, a folder, or a model that was pulled from a hub.
         to: the folder to write; it appears whole or not at all.
@@ -47,7 +49,8 @@ def export(
         converter: llama.cpp's converter, where it is not on the path or is to be used whatever the model is.
 
     Raises:
-        ModelError: unknown or unsafe model, the target is not empty, or GGUF of this model cannot be written.
+        ModelError: unknown or unsafe model, the target is not empty, or GGUF of this model cannot be written,
+            or a scorer is to get tokens.
     """
     target = Path(to).expanduser()
     name = target.resolve().name
@@ -62,9 +65,15 @@ def export(
     folder = locate(model)
     begun = card.origin(folder, changed=bool(add_tokens))
     steps = []
+    scores = gives_scores(folder)
+    if scores and (gguf or add_tokens):
+        raise ModelError(
+            f"{folder}: this is a reward model or a verifier, which neither GGUF nor added tokens suit. Leave out "
+            f"{'--gguf' if gguf else '--add-tokens'}."
+        )
     adapter = bool(base_of(folder))
     stored = dtype or _dtype_of(folder)
-    loaded = load(model, cast("Dtype", "float32" if adapter else stored))
+    loaded = load(model, cast("Dtype", "float32" if adapter else stored), scores=scores)
     network: Any = loaded.model
     if adapter:
         network = network.merge_and_unload()
@@ -89,6 +98,7 @@ def export(
             steps=steps,
             fingerprint=loaded.fingerprint,
             quantised=bool(gguf),
+            scores=scores,
         )
         if target.exists():
             target.rmdir()

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Loaded", "base_of", "fingerprint", "load"]
+__all__ = ["SCORER", "Loaded", "base_of", "fingerprint", "gives_scores", "load"]
 
 _HASHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+SCORER = "scorer.json"
+"""In the folder of a reward model or verifier: which of the two it is, and what it scores."""
 
 
 class Loaded(NamedTuple):
@@ -87,6 +89,11 @@ def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: 
     transformers.utils.logging.disable_progress_bar()
     folder = locate(model)
     source = _plain_base(folder)
+    if gives_scores(folder) and not scores:
+        raise ModelError(
+            f"{folder}: this is a reward model or a verifier: it scores answers and writes none. Name it as scorer, or "
+            "name the model that it was trained from."
+        )
     torch_dtype: torch.dtype = getattr(torch, choose_dtype(dtype))
     try:
         kind, options = transformers.AutoModelForCausalLM, {}
@@ -110,7 +117,7 @@ def load(model: str, dtype: str = "float32", *, four_bit: bool = False, scores: 
             folder if has_tokenizer else source, trust_remote_code=False, local_files_only=True
         )
         if source != folder:
-            network = _adapted(network, folder)
+            network = _adapted(network, folder, scores=scores)
     except (
         ArithmeticError,
         AttributeError,
@@ -176,7 +183,7 @@ def _refuse_other_weights(
             )
 
 
-def _adapted(network: PreTrainedModel, folder: Path) -> Any:
+def _adapted(network: PreTrainedModel, folder: Path, *, scores: bool) -> Any:
     """The network with an adapter.
 
     Raises:
@@ -184,9 +191,12 @@ def _adapted(network: PreTrainedModel, folder: Path) -> Any:
     """
     import peft
 
+    config = peft.PeftConfig.from_pretrained(folder)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's own use of an old name
+        if scores and config.task_type != "SEQ_CLS":
+            return _scoring(network, folder, config)
         try:
             return peft.PeftModel.from_pretrained(network, folder)
         except UserWarning as warning:
@@ -194,6 +204,46 @@ def _adapted(network: PreTrainedModel, folder: Path) -> Any:
                 f"{folder}: the adapter's weights lack tensors that adapter_config.json describes "
                 f"({str(warning)[:200]}). Train it again, or mend adapter_config.json."
             ) from None
+
+
+def _scoring(network: PreTrainedModel, folder: Path, config: Any) -> Any:
+    """The network with an adapter of a model that writes, which becomes one of a model that scores.
+
+    The layer that scores is saved with the adapter from then on, and begins as it is in the network.
+
+    Raises:
+        ModelError: the adapter's weights are not those that its configuration describes.
+    """
+    import peft
+
+    layer = {
+        f"base_model.model.{name}": weight.detach().clone()
+        for name, weight in network.named_parameters()
+        if "score" in name.split(".")
+    }
+    config.task_type, config.inference_mode = "SEQ_CLS", False
+    found = peft.get_peft_model(network, config)
+    loaded = peft.set_peft_model_state_dict(found, {**peft.load_peft_weights(str(folder), device="cpu"), **layer})
+    missing = [name for name in loaded.missing_keys if "lora_" in name]
+    if missing or loaded.unexpected_keys:
+        raise ModelError(
+            f"{folder}: the adapter's weights are not those that adapter_config.json describes "
+            f"({', '.join([*missing, *loaded.unexpected_keys])[:200]}). Train it again, or mend adapter_config.json."
+        )
+    return found
+
+
+def gives_scores(folder: Path) -> bool:
+    """Whether a model folder says that it is a sequence classifier, or an adapter of one: it scores answers."""
+    for name, key, wanted in (
+        ("adapter_config.json", "task_type", "SEQ_CLS"),
+        ("config.json", "architectures", "ForSequenceClassification"),
+    ):
+        file = folder / name
+        if file.is_file():
+            config = store.load_json(file)
+            return isinstance(config, dict) and wanted in str(config.get(key))
+    return False
 
 
 def base_of(folder: Path) -> str:

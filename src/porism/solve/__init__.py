@@ -7,6 +7,7 @@ graded, and the file ends up in the order of the problems. A stage that goes on 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, cast
 
@@ -64,10 +65,10 @@ def settings(part: str, values: Mapping[str, Any]) -> type[Settings]:
 
 
 def check(part: str, settings: Settings) -> None:
-    """Find before anything runs that there are fewer worked examples than shots, or that the prompt template is wrong.
+    """Find before anything runs that there are too few worked examples, or that a prompt or a setting does not fit.
 
     Raises:
-        RecipeError: see :func:`porism.prompts.messages.shots` and :func:`porism.prompts.templates.load`.
+        RecipeError: see the strategy, :func:`porism.prompts.messages.shots` and :func:`porism.prompts.templates.load`.
     """
     if ":" in part:
         return
@@ -77,6 +78,9 @@ def check(part: str, settings: Settings) -> None:
     prompt = getattr(settings, "prompt", "")
     if prompt:
         _prompts.check(prompt, instruction=getattr(settings, "instruction", ""), shots=shots)
+    own = getattr(sys.modules[strategies.function(part).__module__], "check", None)
+    if own:
+        recipe.bind(own, settings)()
 
 
 def inputs(part: str, settings: Settings) -> dict[str, str]:
@@ -88,7 +92,7 @@ def inputs(part: str, settings: Settings) -> dict[str, str]:
     profile_of(settings.profile)
     files = [store.locate(path) for path in settings.input]
     found = store.hashes(files) | grading_inputs(settings, files)
-    if settings.engine in LOADS and strategies.asks_engine(part):
+    if settings.engine in LOADS and _asks(part, settings):
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
     prompt = getattr(settings, "prompt", "")
     if prompt in templates.known() and ":" not in part:
@@ -116,7 +120,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     solve = strategies.bind(part, settings)
     asks = any(asks_engine(kind) for kind in {problem.kind for problem in problems})
     with Grading(settings, grade_all) as grading, Staged(settings.engine, settings.model, settings, out) as started:
-        engine = _kept(settings, out, started) if strategies.asks_engine(part) else started
+        engine = _kept(settings, out, started) if _asks(part, settings) else started
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [problems[at] for at in places]
@@ -142,6 +146,11 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         out.figures["samples_from_cache"] = taken
         console.notice(f"  {taken:,} samples were made before and came from the cache")
     tally(settings, out)
+
+
+def _asks(part: str, settings: Settings) -> bool:
+    """Whether a model is asked: not by a strategy that needs none, nor where stored attempts are chosen among."""
+    return strategies.asks_engine(part) and not getattr(settings, "attempts", [])
 
 
 def _plan(places: Iterable[int], problems: Sequence[Problem], size: int) -> list[list[int]]:

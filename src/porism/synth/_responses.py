@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Self
@@ -14,7 +13,7 @@ from porism import chains, recipe, strategies
 from porism.engines import Engine, Sampling
 from porism.errors import RecipeError
 from porism.find import find
-from porism.graders import Scorer, asks_engine, check, grade_all
+from porism.graders import asks_engine, check, grade_all, scorer_of
 from porism.models.load import fingerprint
 from porism.prompts import messages, templates
 from porism.records import Attempt, Message, Problem, Status, Verdict, content_id
@@ -216,13 +215,8 @@ def _reward_of(settings: ResponseSettings) -> Reward | None:
     if not settings.scorer:
         found: Reward | None = find("porism.graders", settings.reward) if settings.reward else None
         return found
-    scorer = Scorer(settings.scorer)
-
-    def score(asked: Sequence[tuple[list[Message], str]]) -> list[float]:
-        groups = itertools.groupby(asked, key=lambda one: one[0])
-        return [value for said, same in groups for value in scorer.score(said, [text for _, text in same])]
-
-    return score
+    scorer = scorer_of(settings.scorer)
+    return lambda asked: [one.score for one in scorer.scored(asked)]
 
 
 def prompt_of(attempt: Attempt) -> list[Message]:

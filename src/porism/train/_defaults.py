@@ -1,4 +1,4 @@
-"""Learning rates that suit a model's size, each with where it comes from."""
+"""Learning rates and batches that suit a model's size, each with where it comes from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from porism.errors import RecipeError
 
-__all__ = ["Rate", "learning_rate"]
+__all__ = ["Rate", "batch_rows", "learning_rate", "micro_tokens"]
 
 
 class Rate(NamedTuple):
-    """A learning rate."""
+    """A setting to begin with: a learning rate, or a size of batches."""
 
     value: float
     source: str
@@ -59,6 +59,48 @@ def learning_rate(kind: str, parameters: int, *, adapted: bool) -> Rate:
     """
     if kind not in _TABLES:
         raise RecipeError(f"learning rate: expected one of {', '.join(_TABLES)}, got {kind!r}.")
-    size = "small" if parameters < _SMALL else "middle" if parameters < _MIDDLE else "large"
-    found = _TABLES[kind][adapted, size]
+    found = _TABLES[kind][adapted, _size(parameters)]
     return found._replace(source=f"{found.source}; for {'adapters on ' if adapted else ''}{parameters / 1e6:,.3g}M")
+
+
+_ROWS = {
+    ("supervised", "small"): Rate(16, "a few thousand rows still make some hundred steps"),
+    ("supervised", "middle"): Rate(16, "a few thousand rows still make some hundred steps"),
+    ("supervised", "large"): Rate(32, "Magpie's supervised fine-tuning of 8B (arXiv:2406.08464)"),
+    ("preference", "small"): Rate(16, "a thousand pairs still make some sixty steps"),
+    ("preference", "middle"): Rate(32, "between what suits 135M and 8B"),
+    ("preference", "large"): Rate(128, "Magpie's DPO of 8B (arXiv:2406.08464)"),
+    ("score", "small"): Rate(16, "a thousand rows still make some sixty steps"),
+    ("score", "middle"): Rate(32, "between what suits 135M and 6B"),
+    ("score", "large"): Rate(64, "InstructGPT's reward model of 6B (arXiv:2203.02155)"),
+}
+_TOKENS = {
+    "small": Rate(4096, "about 1 MB of activations a token at 135M in float32"),
+    "middle": Rate(4096, "about 3 MB of activations a token at 1B in bfloat16"),
+    "large": Rate(2048, "about 5 MB of activations a token at 7B in bfloat16"),
+}
+
+
+def batch_rows(kind: str, parameters: int) -> Rate:
+    """The rows in an optimiser step to begin with; a kind without a table has that of supervised training.
+
+    Args:
+        kind: see :func:`learning_rate`.
+        parameters: of the model.
+    """
+    size = _size(parameters)
+    found = _ROWS.get((kind, size)) or _ROWS["supervised", size]
+    return found._replace(source=f"{found.source}; for {parameters / 1e6:,.3g}M")
+
+
+def micro_tokens(parameters: int) -> Rate:
+    """The most tokens in memory at once to begin with.
+
+    Args:
+        parameters: of the model.
+    """
+    return _TOKENS[_size(parameters)]
+
+
+def _size(parameters: int) -> str:
+    return "small" if parameters < _SMALL else "middle" if parameters < _MIDDLE else "large"

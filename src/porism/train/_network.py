@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porism import store
 from porism.errors import ModelError, RecipeError
-from porism.models.load import Loaded, base_of
+from porism.models.load import SCORER, Loaded, base_of
 from porism.models.names import pinned
 from porism.models.pull import locate
 from porism.train._settings import Training
@@ -116,7 +117,13 @@ def name_base(network: Any, settings: Training) -> dict[str, str]:
 
 
 def save(
-    network: Any, tokenizer: PreTrainedTokenizerBase, base: dict[str, str], target: Path, *, merge: bool = False
+    network: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    base: dict[str, str],
+    target: Path,
+    *,
+    merge: bool = False,
+    scorer: Mapping[str, str] | None = None,
 ) -> None:
     """Write the trained model (or its adapter) with the tokenizer, whole or not at all.
 
@@ -126,17 +133,26 @@ def save(
         base: see :func:`name_base`.
         target: the folder.
         merge: add adapters to the weights.
+        scorer: what a reward model or verifier says of itself, kept beside its weights.
+
+    Raises:
+        StorageError: the disk refuses.
     """
+    from porism.train._trainer import written
+
     scratch = target.with_name("model.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     if merge and base:
         network = network.merge_and_unload()
     network.set_attn_implementation("sdpa")
-    network.save_pretrained(scratch)
+    with written(scratch):
+        network.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        if scorer is not None:
+            store.write_json(scratch / SCORER, scorer)
     if base and not merge:
         config = json.loads((scratch / "adapter_config.json").read_text(encoding="utf-8"))
         store.write_json(scratch / "adapter_config.json", {**config, **base})
-    tokenizer.save_pretrained(scratch)
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)
     config = target / "config.json"

@@ -43,7 +43,7 @@ def reference(
         other: another model that is the reference; the one that training starts from if empty.
 
     Raises:
-        RecipeError: there are no adapters to switch off.
+        RecipeError: there are no adapters to switch off, or the reference is one of them.
         ModelError: the other model cannot be loaded, or has another vocabulary.
     """
     if kind == "adapter-off":
@@ -51,6 +51,11 @@ def reference(
             raise RecipeError(
                 "reference adapter-off: needs adapters that are switched off, and no reference_model. Set method to "
                 "lora, or reference to precomputed."
+            )
+        if hasattr(start.loaded.model, "disable_adapter"):
+            raise RecipeError(
+                "reference adapter-off: training starts from an adapter, and without it the reference would be that "
+                "adapter's base. Take reference precomputed, or merge the adapter first (porism export)."
             )
         return _without_adapters(model), list(items)
     frozen = _frozen(start, other) if other or kind == "model" else model

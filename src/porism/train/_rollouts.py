@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from porism import chains, graders, store
 from porism.engines import Engine, Request, Sampling
 from porism.errors import DataError
-from porism.records import JUDGED, Attempt, Stepwise
+from porism.records import JUDGED, Attempt, Status, Stepwise, Verdict
 
 if TYPE_CHECKING:
     from porism.train.verifier import Settings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["labelled", "roll_out"]
 
 _AT_ONCE = 8
+_FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
 
 
 def labelled(settings: Settings, out: store.Output) -> list[Stepwise]:
@@ -60,6 +61,9 @@ def roll_out(attempts: Sequence[Attempt], engine: Engine, settings: Any) -> list
         attempts: with a verdict.
         engine: who goes on.
         settings: of the verifier.
+
+    Raises:
+        DataError: no try from a step could be run and graded.
     """
     cut = [[step.of(one.text) for step in chains.steps(one.text, settings.steps_by)] for one in attempts]
     cut = [[step for step in steps if step.strip()] for steps in cut]
@@ -93,8 +97,7 @@ def roll_out(attempts: Sequence[Attempt], engine: Engine, settings: Any) -> list
             )
             for sample in reply.samples
         ]
-        right = sum(verdict.correct for verdict in graders.grade_all(tries))
-        labels[at].append(float(right > 0) if settings.hard_labels else right / len(tries))
+        labels[at].append(_label(graders.grade_all(tries), attempts[at], hard=settings.hard_labels))
     return [
         Stepwise(
             prompt=attempt.messages,
@@ -104,3 +107,19 @@ def roll_out(attempts: Sequence[Attempt], engine: Engine, settings: Any) -> list
         )
         for attempt, steps, found in zip(attempts, cut, labels, strict=True)
     ]
+
+
+def _label(verdicts: Sequence[Verdict], attempt: Attempt, *, hard: bool) -> float:
+    """The share of the tries that were right; one that could not be run or graded is no try.
+
+    Raises:
+        DataError: none could.
+    """
+    known = [verdict for verdict in verdicts if verdict.status not in _FAILED]
+    if not known:
+        raise DataError(
+            f"attempt {attempt.id}: none of {len(verdicts)} roll-outs could be graded; the first: "
+            f"{verdicts[0].status}, {verdicts[0].reason}. Mend the problem's answer, or leave it out."
+        )
+    right = sum(verdict.correct for verdict in known)
+    return float(right > 0) if hard else right / len(known)

@@ -15,7 +15,7 @@ from porism.models.load import Loaded, load
 from porism.models.machine import choose_dtype, choose_threads, prepare
 from porism.records import Record
 from porism.train import _network
-from porism.train._defaults import learning_rate
+from porism.train._defaults import batch_rows, learning_rate, micro_tokens
 from porism.train._settings import Training
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from porism.train._model import LanguageModel
     from porism.train._trainer import Objective
 
-__all__ = ["Job", "Kind", "Start", "store_rows", "train"]
+__all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train"]
 
 Kind = Literal["supervised", "preference", "score"]
 
@@ -60,10 +60,12 @@ class Job:
 
     items: Sequence[Item]
     objective: Objective
-    records: Sequence[Record] = ()
-    """By the number in an item's ``row``: what is kept where a loss is no number."""
+    records: Sequence[Record | Sequence[Record]] = ()
+    """By the number in an item's ``row``: the record, or records, kept where a loss is no number."""
     held_out: Sequence[Item] = ()
     renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None
+    scorer: Mapping[str, str] | None = None
+    """What a model that gives scores says of itself."""
     answers: bool = True
     """Whether the model can answer ``eval_problems``."""
     figures: dict[str, Any] = field(default_factory=dict)
@@ -100,7 +102,7 @@ def train(
     from porism.train import _card, _progress, _trainer
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
-    dtype = out.keep("dtype", choose_dtype(settings.dtype))
+    dtype = out.keep("dtype", fit_dtype(settings.dtype))
     transformers.set_seed(settings.seed)
     loaded = (loader or _loader(settings))(settings.model)
     network = _network.prepare(loaded, settings, task=task)
@@ -108,6 +110,7 @@ def train(
     network.set_attn_implementation(packing.ATTENTION)
     if torch.cuda.is_available() and settings.method != "qlora":  # a reference is computed before the trainer moves it
         network.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    settings = sized(settings, network, kind)
     job = plan(Start(settings, loaded, network, getattr(torch, dtype), out))
 
     checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
@@ -124,7 +127,7 @@ def train(
         held_out=job.held_out,
         answered=_answering(settings, loaded, network) if job.answers else None,
         renew=job.renew,
-        micro_tokens=settings.micro_batch_tokens,
+        micro_tokens=settings.micro_batch_tokens or 0,
         told=lambda rows: _keep_bad(out, job.records, rows),
     )
     last = _trainer.last_checkpoint(checkpoints)
@@ -134,7 +137,14 @@ def train(
     if trainer.args.process_index:
         return
     target = out.beside("model")
-    _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
+    _network.save(
+        trainer.accelerator.unwrap_model(trainer.model),
+        loaded.tokenizer,
+        base,
+        target,
+        merge=settings.merge,
+        scorer=job.scorer,
+    )
     _describe(trainer, result.global_step, job, out)
     _card.write(target, settings, out)
     out.add(metrics, *sorted(target.iterdir()))
@@ -145,6 +155,44 @@ def store_rows(records: Sequence[Record], reasons: Sequence[str], out: store.Out
     out.write(
         store.Placed(at, record, reason) for at, (record, reason) in enumerate(zip(records, reasons, strict=True))
     )
+
+
+def sized(settings: Training, network: Any, kind: Kind) -> Training:
+    """The settings with batches that suit the model's size where none are given; says which and why.
+
+    Args:
+        settings: the method's.
+        network: what is trained.
+        kind: which table.
+    """
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    found: dict[str, int] = {}
+    if not settings.batch_size:
+        rows = batch_rows(kind, parameters)
+        found["batch_size"] = int(rows.value)
+        console.notice(f"  batch_size {rows.value:g}: {rows.source}")
+    if settings.micro_batch_tokens is None:
+        tokens = micro_tokens(parameters)
+        found["micro_batch_tokens"] = int(tokens.value)
+        console.notice(f"  micro_batch_tokens {tokens.value:,g}: {tokens.source}")
+    return settings.model_copy(update=found)
+
+
+def fit_dtype(wanted: str) -> str:
+    """The dtype to compute in.
+
+    Raises:
+        RecipeError: it is float16, and there is no graphics card.
+    """
+    import torch
+
+    dtype = choose_dtype(wanted)
+    if dtype == "float16" and not torch.cuda.is_available():
+        raise RecipeError(
+            "dtype float16: training in it needs a graphics card, which scales the loss. Take bfloat16 or float32; "
+            "auto chooses what this machine computes best with."
+        )
+    return dtype
 
 
 def rate(settings: Training, network: Any, kind: Kind) -> float:
@@ -244,17 +292,22 @@ def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[],
     return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens)
 
 
-def _keep_bad(out: store.Output, records: Sequence[Record], rows: Sequence[int]) -> str:
+def _keep_bad(out: store.Output, records: Sequence[Record | Sequence[Record]], rows: Sequence[int]) -> str:
     """Keep the rows of a batch whose loss is no number; say where."""
     from porism.files import to_line
     from porism.records import to_row
 
     if not records:
         return ""
+    chosen = [one for row in rows for one in _several(records[row])]
     file = out.beside("bad_batch.jsonl")
-    file.write_bytes(b"".join(to_line(to_row(records[row])) for row in rows))
-    names = ", ".join(records[row].id for row in rows[:8])
-    return f"Its batch had the rows {names}{', …' if len(rows) > 8 else ''}; they are in {file}."
+    file.write_bytes(b"".join(to_line(to_row(one)) for one in chosen))
+    names = ", ".join(one.id for one in chosen[:8])
+    return f"Its batch had the rows {names}{', …' if len(chosen) > 8 else ''}; they are in {file}."
+
+
+def _several(records: Record | Sequence[Record]) -> Sequence[Record]:
+    return [records] if isinstance(records, Record) else records
 
 
 def _describe(trainer: Any, steps: int, job: Job, out: store.Output) -> None:

@@ -11,7 +11,7 @@ from porism import recipe
 from porism.errors import MissingExtra
 from porism.models.machine import Dtype
 
-__all__ = ["LOGGERS", "Method", "Training"]
+__all__ = ["LOGGERS", "Method", "ScoreTraining", "Training"]
 
 LOGGERS = ("tensorboard", "wandb", "mlflow", "trackio", "swanlab")
 
@@ -35,11 +35,16 @@ class Training(recipe.Settings):
     ] = None
     epochs: Annotated[float, Field(description="passes over the rows", gt=0)] = 1.0
     max_steps: Annotated[int, Field(description="stop after this many steps; 0 for whole epochs", ge=0)] = 0
-    batch_size: Annotated[int, Field(description="rows in one optimiser step, over all processes", ge=1)] = 16
+    batch_size: Annotated[
+        int, Field(description="rows in one optimiser step, over all processes; 0: by the model's size", ge=0)
+    ] = 0
     micro_batch_size: Annotated[int, Field(description="rows in memory at once; must divide batch_size", ge=1)] = 8
     micro_batch_tokens: Annotated[
-        int, Field(description="most tokens in memory at once, whatever the rows; 0 for no limit", ge=0)
-    ] = 0
+        int | None,
+        Field(
+            description="most tokens in memory at once, whatever the rows; 0: no limit; else by the model's size", ge=0
+        ),
+    ] = None
     max_length: Annotated[int, Field(description="drop rows with more tokens", ge=2)] = 1024
     schedule: Annotated[
         Literal["cosine", "linear", "constant_with_warmup"], Field(description="of the learning rate")
@@ -100,7 +105,7 @@ class Training(recipe.Settings):
             ValueError: settings exclude one another, or a logger is unknown.
             MissingExtra: a logger, or bitsandbytes, is not installed.
         """
-        if self.batch_size % self.micro_batch_size and self.micro_batch_size < self.batch_size:
+        if self.micro_batch_size < self.batch_size and self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}. "
                 "Choose one that divides it."
@@ -121,4 +126,14 @@ class Training(recipe.Settings):
                 raise ValueError(f"report_to: unknown logger {name!r}. Known: {', '.join(LOGGERS)}.")
             if importlib.util.find_spec(name) is None:
                 raise MissingExtra(name, "'porism[log]'" if name == "tensorboard" else name, f"report_to: {name}")
+        return self
+
+
+class ScoreTraining(Training):
+    """What the methods take whose model gives scores, and no answers."""
+
+    @model_validator(mode="after")
+    def _answers_nothing(self) -> Self:
+        if self.eval_problems:
+            raise ValueError("eval_problems: a model that gives scores answers no problems. Name eval_input instead.")
         return self

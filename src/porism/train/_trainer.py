@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors
 import torch
 import transformers
 
 from porism import store
-from porism.errors import PorismError
+from porism.errors import PorismError, StorageError
 from porism.models.packing import Batch, Item, Totals, pack, totals
 
-__all__ = ["Objective", "Outcome", "Rows", "Trainer", "last_checkpoint", "remove_remains", "write_metrics"]
+__all__ = ["Objective", "Outcome", "Rows", "Trainer", "last_checkpoint", "remove_remains", "write_metrics", "written"]
 
 
 class Outcome(NamedTuple):
@@ -206,7 +207,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Write a checkpoint, mark it as whole, and only then delete others, but for the best one."""
-        super()._save_checkpoint(model, trial)
+        good = last_checkpoint(Path(self.args.output_dir))
+        with written(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", good):
+            super()._save_checkpoint(model, trial)
         if self.args.world_size > 1:
             self.accelerator.wait_for_everyone()
         if not self.args.should_save:
@@ -240,6 +243,30 @@ class _Collator:
 def _divisors(counted: torch.Tensor) -> Totals:
     """The totals as divisors: a count of 0 divides as 1, since there is nothing to divide."""
     return Totals(*torch.where(counted > 0, counted, torch.ones_like(counted)).float())
+
+
+@contextlib.contextmanager
+def written(folder: Path, good: Path | None = None) -> Iterator[None]:
+    """In here a folder is written; what the disk refuses is removed, so that it takes no room.
+
+    Args:
+        folder: what is written.
+        good: the last whole checkpoint.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        kept = f"; the last whole checkpoint is {good}" if good else ""
+        raise StorageError(
+            f"{folder}: cannot be written: {' '.join(str(error).split())[:200]}. Free some space on the disk; the same "
+            f"command then goes on{kept}."
+        ) from error
 
 
 def last_checkpoint(folder: Path) -> Path | None:

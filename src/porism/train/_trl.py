@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from porism import store
-from porism.errors import MissingExtra, RecipeError
+from porism.errors import DataError, MissingExtra, RecipeError
 from porism.models.load import load
-from porism.models.machine import choose_dtype, choose_threads, prepare
+from porism.models.machine import choose_threads, prepare
 from porism.records import Record
 from porism.train._settings import Training
 
@@ -26,7 +26,7 @@ _UNKNOWN = {
     "kto": (),
 }
 """Settings of each method that TRL has no counterpart of."""
-_OF_ALL = ("micro_batch_tokens", "eval_input", "eval_problems", "train_layers", "peft")
+_OF_ALL = ("micro_batch_tokens", "eval_input", "eval_problems", "train_layers", "peft", "reference_model")
 
 
 def run(method: str, settings: Any, out: store.Output) -> None:
@@ -50,13 +50,13 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     import trl
 
     from porism.train import _card, _network, _progress
-    from porism.train._run import arguments, rate
+    from porism.train._run import arguments, fit_dtype, rate, sized
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
-    dtype = out.keep("dtype", choose_dtype(settings.dtype))
+    dtype = out.keep("dtype", fit_dtype(settings.dtype))
     out.keep("trl", trl.__version__)
     transformers.set_seed(settings.seed)
-    loaded = load(settings.model, "float32", scores=method == "reward")
+    loaded = load(settings.model, "float32", four_bit=settings.method == "qlora", scores=method == "reward")
     records, rows = _ROWS[method](settings, loaded.tokenizer)
     out.write(store.Placed(at, record, reason) for at, (record, reason) in enumerate(records))
     network = _network.prepare(loaded, settings, task="SEQ_CLS" if method == "reward" else "CAUSAL_LM")
@@ -64,10 +64,11 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
     out.remove_when_finished(checkpoints)
     kind = {"sft": "supervised", "reward": "score"}.get(method, "preference")
+    settings = sized(settings.model_copy(update={"micro_batch_tokens": 0}), network, kind)  # type: ignore[arg-type]
     own = arguments(settings, len(rows), dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
     centre = _get(settings, "centre")
     trainers: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-        "sft": (trl.SFTTrainer, trl.SFTConfig, {"packing": False, "completion_only_loss": True}),
+        "sft": (trl.SFTTrainer, trl.SFTConfig, _sft(settings)),
         "reward": (trl.RewardTrainer, trl.RewardConfig, {"center_rewards_coefficient": centre or None}),
         "dpo": (trl.DPOTrainer, trl.DPOConfig, _dpo(settings)),
         "kto": (trl.KTOTrainer, trl.KTOConfig, _kto(settings)),
@@ -75,7 +76,7 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     trainer_class, config_class, more = trainers[method]
     trainer = trainer_class(
         model=network,
-        args=config_class(**{**_given(own), **more, "max_length": None, "activation_checkpointing": False}),
+        args=config_class(**{**_given(own), **more, "max_length": None}),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=loaded.tokenizer,
         callbacks=[_progress.Progressing(out, metrics)],
@@ -83,7 +84,14 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     result = trainer.train()
     target = out.beside("model")
-    _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
+    _network.save(
+        trainer.accelerator.unwrap_model(trainer.model),
+        loaded.tokenizer,
+        base,
+        target,
+        merge=settings.merge,
+        scorer={"kind": "reward"} if method == "reward" else None,
+    )
     out.figures.update(
         steps=result.global_step,
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
@@ -104,6 +112,11 @@ def _get(settings: Any, name: str) -> Any:
 
 
 _LOSSES = ("sigmoid", "sigmoid_norm", "ipo", "hinge", "robust", "apo_zero", "apo_down")
+
+
+def _sft(settings: Any) -> dict[str, Any]:
+    noise = _get(settings, "neftune")
+    return {"packing": False, "completion_only_loss": True, "neftune_noise_alpha": noise or None}
 
 
 def _dpo(settings: Any) -> dict[str, Any]:
@@ -140,7 +153,7 @@ def _given(arguments: Any) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(arguments) if field.init]
     given = {name: getattr(arguments, name) for name in names}
     kept = {name: value for name, value in given.items() if value != getattr(plain, name)}
-    always = ("output_dir", "use_cpu", "bf16", "fp16", "logging_steps")
+    always = ("output_dir", "use_cpu", "bf16", "fp16", "logging_steps", "activation_checkpointing")
     return {**kept, **{name: given[name] for name in always}}
 
 
@@ -152,6 +165,12 @@ def _supervised(settings: Any, tokenizer: Any) -> _Rows:
 
     chosen = _rows.examples(settings.input, allow_unverified=settings.allow_unverified)
     rows = _rows.render(tokenizer, chosen, settings.max_length)
+    masked = next((row for row in rows if any(weight != 1 for weight in row.weights)), None)
+    if masked:
+        raise DataError(
+            f"row {masked.example.id}: a part of its completion carries no loss, or another one (a loss_mask, or a "
+            "chat of several turns), which cannot be handed to TRL. Take backend porism."
+        )
     kept = [_texts(tokenizer, row.tokens.prompt, completion=row.tokens.completion) for row in rows if not row.reason]
     return [(row.example, row.reason) for row in rows], kept
 

@@ -14,7 +14,7 @@ from porism import store
 from porism.models.load import load
 from porism.records import Pair
 from porism.train._run import Job, Start, store_rows, train
-from porism.train._settings import Training
+from porism.train._settings import ScoreTraining
 
 if TYPE_CHECKING:
     from porism.models.packing import Batch, Item, Totals
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "run"]
 
 
-class Settings(Training):
+class Settings(ScoreTraining):
     """Settings of ``porism train reward``."""
 
     reads = (Pair,)
@@ -75,6 +75,7 @@ def _plan(settings: Settings, start: Start) -> Job:
         objective(ScoreModel(start.network), use_margin=settings.use_margin, centre=settings.centre),
         records=[row.pair for row in found],
         held_out=held_out,
+        scorer={"kind": "reward"},
         answers=False,
     )
 

@@ -17,7 +17,7 @@ from porism.errors import DataError
 from porism.models.load import load
 from porism.records import Attempt, Example, Stepwise
 from porism.train._run import Job, Start, store_rows, train
-from porism.train._settings import Training
+from porism.train._settings import ScoreTraining
 
 if TYPE_CHECKING:
     from porism.models.packing import Batch, Item, Totals
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "run"]
 
 
-class Settings(Training):
+class Settings(ScoreTraining):
     """Settings of ``porism train verifier``."""
 
     reads = (Attempt, Example, Stepwise)
@@ -45,7 +45,9 @@ class Settings(Training):
     rollouts: Annotated[int, Field(description="with rollouts: tries from each step", ge=1)] = 4
     rollout_max_tokens: Annotated[int, Field(description="with rollouts: longest try", ge=1)] = 256
     rollout_temperature: Annotated[float, Field(description="with rollouts: of the tries", gt=0)] = 0.7
-    steps_by: Annotated[Definition, Field(description="with rollouts: what a step is; see chains")] = "sentence"
+    steps_by: Annotated[
+        Definition, Field(description="what a step is in roll-outs, and where a process verifier is asked; see chains")
+    ] = "sentence"
     hard_labels: Annotated[
         bool, Field(description="a step is right if any try from it was, not by the share of them")
     ] = False
@@ -73,13 +75,24 @@ def _plan(settings: Settings, start: Start) -> Job:
     records, items = _steps(settings, start) if settings.labels != "outcome" else _outcomes(settings, start)
     held_out: list[Item] = []
     if settings.eval_input:
-        inputs = settings.model_copy(update={"input": settings.eval_input, "labels": "outcome"})
-        held_out = _outcomes(inputs, start, keep=False)[1]
-    return Job(items, objective(ScoreModel(start.network)), records=records, held_out=held_out, answers=False)
+        held_out = _held_out(settings.model_copy(update={"input": settings.eval_input}), start)
+    about = {"kind": "verifier", "labels": settings.labels}
+    if settings.labels != "outcome":
+        about["steps_by"] = settings.steps_by
+    return Job(
+        items, objective(ScoreModel(start.network)), records=records, held_out=held_out, scorer=about, answers=False
+    )
 
 
-def _outcomes(settings: Settings, start: Start, *, keep: bool = True) -> tuple[list[Example], list[Item]]:
-    """Whole answers, those to one prompt together."""
+def _held_out(settings: Settings, start: Start) -> list[Item]:
+    """Held-out rows: steps where the data label them, else whole answers, scored behind their last token."""
+    if settings.labels == "steps":
+        return _items(_stepwise(settings.input), settings, start)[0]
+    return _outcomes(settings, start, keep=False)[1]
+
+
+def _outcomes(settings: Settings, start: Start, *, keep: bool = True) -> tuple[list[list[Example]], list[Item]]:
+    """Whole answers, those to one prompt together; the examples of each item, and the items."""
     from porism.models.packing import Answer, Item
     from porism.train import _labelled, _rows
 
@@ -96,31 +109,54 @@ def _outcomes(settings: Settings, start: Start, *, keep: bool = True) -> tuple[l
     for at, row in enumerate(rows):
         if not row.reason:
             groups.setdefault(tuple(row.tokens.prompt), []).append(at)
-    items = []
+    items: list[Item] = []
+    together: list[list[Example]] = []
     for prompt, places in groups.items():
         for first in range(0, len(places), settings.group):
             part = places[first : first + settings.group]
             labels = [float(bool(rows[at].example.label)) for at in part]
             answers = [Answer(rows[at].tokens.completion) for at in part]
-            items.append(Item(prompt, answers, {"labels": labels}, part[0]))
-    return chosen, items
+            items.append(Item(prompt, answers, {"labels": labels}, len(items)))
+            together.append([rows[at].example for at in part])
+    return together, items
 
 
 def _steps(settings: Settings, start: Start) -> tuple[list[Stepwise], list[Item]]:
     """Answers in steps, from the data or by roll-outs."""
+    from porism.train import _rollouts
+
+    rolled = settings.labels == "rollouts"
+    records = _rollouts.labelled(settings, start.out) if rolled else _stepwise(settings.input)
+    items, reasons = _items(records, settings, start)
+    if not rolled:
+        store_rows(records, reasons, start.out)
+    return records, items
+
+
+def _stepwise(paths: list[str]) -> list[Stepwise]:
+    from porism.train import _layouts
+
+    return [cast("Stepwise", one) for path in paths for one in _layouts.read(path, Stepwise)]
+
+
+def _items(records: list[Stepwise], settings: Settings, start: Start) -> tuple[list[Item], list[str]]:
+    """Answers in steps as the packing takes them, and of each record the reason why it is left out.
+
+    Raises:
+        DataError: all are.
+    """
     from porism.graders._scorer import stepped
     from porism.models.packing import Item
-    from porism.train import _layouts, _rollouts
 
-    if settings.labels == "rollouts":
-        records = _rollouts.labelled(settings, start.out)
-    else:
-        records = [cast("Stepwise", one) for path in settings.input for one in _layouts.read(path, Stepwise)]
     items, reasons = [], []
     for at, record in enumerate(records):
         reason = _unfit(record)
         if not reason:
-            prompt, answer = stepped(start.loaded.tokenizer, record.prompt, record.completions)
+            try:
+                prompt, answer = stepped(start.loaded.tokenizer, record.prompt, record.completions)
+            except (TypeError, UnicodeEncodeError):
+                reasons.append("half of a surrogate pair, which cannot be tokenised")
+                continue
             item = Item(prompt, [answer], {"labels": [float(label) for label in record.labels]}, at)
             if item.tokens > settings.max_length:
                 reason = f"longer than max_length: {item.tokens} > {settings.max_length} tokens"
@@ -129,9 +165,7 @@ def _steps(settings: Settings, start: Start) -> tuple[list[Stepwise], list[Item]
         reasons.append(reason)
     if not items:
         raise DataError(f"none of {len(records)} rows can be trained on; the first: {(reasons or ['no rows'])[0]}.")
-    if settings.labels == "steps":
-        store_rows(records, reasons, start.out)
-    return records, items
+    return items, reasons
 
 
 def _unfit(record: Stepwise) -> str:
