@@ -55,7 +55,7 @@ VERBS = {
 
 _Made = tuple[type[Record], ...] | None
 
-_MODELS = ("model", "posterior", "teacher", "reference_model", "rollout_model")
+_MODELS = ("model", "posterior", "teacher", "reference_model", "rollout_model", "reward_model")
 """Settings that name models."""
 _REFERENCES = (
     "input", "before", "after", "against", "attempts", "embed", "eval_input", "eval_problems", *_MODELS

@@ -17,7 +17,7 @@ from porism.models.machine import choose_dtype, choose_threads, prepare
 from porism.records import Record
 from porism.train._settings import Training
 
-__all__ = ["run"]
+__all__ = ["given", "run"]
 
 _UNKNOWN = {
     "sft": ("loss_weight",),
@@ -49,8 +49,9 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     import transformers
     import trl
 
+    from porism.models.packing import Item
     from porism.train import _card, _network, _progress
-    from porism.train._run import arguments, rate
+    from porism.train._run import Job, arguments, rate
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", choose_dtype(settings.dtype))
@@ -64,7 +65,8 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
     out.remove_when_finished(checkpoints)
     kind = {"sft": "supervised", "reward": "score"}.get(method, "preference")
-    own = arguments(settings, len(rows), dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
+    job = Job([Item([0], [])] * len(rows), None)  # type: ignore[arg-type]  # only the number of rows matters
+    own = arguments(settings, job, dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
     centre = _get(settings, "centre")
     trainers: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "sft": (trl.SFTTrainer, trl.SFTConfig, {"packing": False, "completion_only_loss": True}),
@@ -75,7 +77,7 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     trainer_class, config_class, more = trainers[method]
     trainer = trainer_class(
         model=network,
-        args=config_class(**{**_given(own), **more, "max_length": None, "activation_checkpointing": False}),
+        args=config_class(**{**given(own), **more, "max_length": None, "activation_checkpointing": False}),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=loaded.tokenizer,
         callbacks=[_progress.Progressing(out, metrics)],
@@ -132,16 +134,16 @@ def _kto(settings: Any) -> dict[str, Any]:
     }
 
 
-def _given(arguments: Any) -> dict[str, Any]:
+def given(arguments: Any) -> dict[str, Any]:
     """Transformers' arguments that differ from their defaults."""
     import dataclasses
 
     plain = type(arguments)(output_dir=arguments.output_dir, use_cpu=arguments.use_cpu)
     names = [field.name for field in dataclasses.fields(arguments) if field.init]
-    given = {name: getattr(arguments, name) for name in names}
-    kept = {name: value for name, value in given.items() if value != getattr(plain, name)}
+    values = {name: getattr(arguments, name) for name in names}
+    kept = {name: value for name, value in values.items() if value != getattr(plain, name)}
     always = ("output_dir", "use_cpu", "bf16", "fp16", "logging_steps")
-    return {**kept, **{name: given[name] for name in always}}
+    return {**kept, **{name: values[name] for name in always}}
 
 
 _Rows = tuple[list[tuple[Record, str]], list[dict[str, Any]]]

@@ -1,0 +1,124 @@
+"""Self-play, SPIN and online DPO on a model that guesses; and that TRL takes the same rewards."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rl_kit import attempts, guesser, learn, metrics
+from train_kit import train
+
+from porism import store
+from porism.records import Pair
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return guesser(tmp_path_factory.mktemp("guesser"), tiny_model)
+
+
+def pairs(target: Path) -> list[Pair]:
+    return [one for one in store.read(target / "pairs.jsonl", Pair) if isinstance(one, Pair)]
+
+
+ROUNDS: dict[str, Any] = {"batch_size": 6, "minibatches": 2, "samples": 8, "beta": 0.5, "rewards": {"correct": 1.0}}
+
+
+def test_right_answers_are_preferred_round_after_round(model: Path, tmp_path: Path) -> None:
+    """The grader decides; each round's reference is the model that it began with; more answers are right in the end."""
+    values = {**ROUNDS, "epochs": 10, "max_steps": 0, "lr": 3e-3, "samples": 16}
+    manifest = learn(tmp_path, "x", model, part="selfplay", **values)
+    lines = metrics(tmp_path / "x")
+    rates = [line["pass_rate"] for line in lines if "pass_rate" in line]
+    assert manifest.figures["iterations"] == 10
+    assert len(lines) == 20
+    assert sum(rates[-3:]) > sum(rates[:3]) + 0.3
+    assert all(abs(line["reward_chosen"]) < 1e-3 for line in lines[::2])  # a round begins at its reference
+    for one in pairs(tmp_path / "x"):
+        assert one.meta["by"] == "correctness"
+        wanted = str(int(one.prompt[0]["content"].split()[2]) + 1)
+        assert wanted in one.chosen[0]["content"]
+        assert wanted not in one.rejected[0]["content"]
+
+
+def test_answers_that_are_right_are_learnt(model: Path, tmp_path: Path) -> None:
+    """GRPO with the real grader on a task that is solved one time in six at first."""
+    learn(
+        tmp_path,
+        "x",
+        model,
+        rewards={"correct": 1.0},
+        batch_size=6,
+        micro_batch_size=6,
+        samples=16,
+        max_steps=12,
+        lr=3e-3,
+    )
+    rates = [line["pass_rate"] for line in metrics(tmp_path / "x")]
+    assert rates[0] < 0.35
+    assert sum(rates[-3:]) / 3 > rates[0] + 0.2
+
+
+def test_spin_prefers_solutions(model: Path, tmp_path: Path) -> None:
+    learn(
+        tmp_path,
+        "x",
+        model,
+        part="selfplay",
+        **{**ROUNDS, "pairs_from": "spin", "epochs": 4, "max_steps": 0, "pairs": 2},
+    )
+    found = pairs(tmp_path / "x")
+    assert len(found) == 4 * 6 * 2
+    assert all("+" in one.chosen[0]["content"] for one in found)
+    assert metrics(tmp_path / "x")[-1]["accuracy"] > 0.9
+    again = train("dpo", tmp_path / "y", str(tmp_path / "x" / "pairs.jsonl"), model, max_steps=1)
+    assert again.counts["records"] == len(found)
+
+
+CHANGES = [
+    {"reference_at": "start"},
+    {"loss": "ipo"},
+    {"loss": "simpo"},
+    {"loss": "simpo", "simpo_gamma": 3.0},
+    {"loss": "robust", "label_smoothing": 0.3},
+    {"beta": 0.05},
+    {"sft_weight": 1.0},
+    {"pairs": 2},
+    {"balance": False, "rewards": {"correct": 1.0, "length": 1.0}},
+    {"max_pass_rate": 0.2},
+    {"pairs_from": "spin"},
+    {"minibatches": 3, "max_steps": 6},
+]
+
+
+@pytest.mark.slow
+def test_every_option_is_heeded(model: Path, tmp_path: Path) -> None:
+    ends: dict[str, Any] = {}
+    for number, changes in enumerate([{}, *CHANGES]):
+        values = {**ROUNDS, "max_steps": 4, "overlong_buffer": 7, **changes}  # type: ignore[dict-item]
+        learn(tmp_path, f"{number}", model, part="selfplay", **values)
+        digest = store.sha256(tmp_path / f"{number}" / "model" / "model.safetensors")
+        assert digest not in ends, f"{changes} made what {ends[digest]} did"
+        ends[digest] = changes
+
+
+def test_online_dpo(model: Path, tmp_path: Path) -> None:
+    values = {**ROUNDS, "minibatches": 1, "max_steps": 8, "lr": 3e-3}
+    manifest = learn(tmp_path, "x", model, part="online_dpo", **values)
+    lines = metrics(tmp_path / "x")
+    assert manifest.figures["iterations"] == 8
+    assert abs(lines[0]["reward_chosen"]) < 1e-3
+    margins = [line["reward_chosen"] - line["reward_rejected"] for line in lines]
+    assert margins[-1] > 0.01  # the reference is where training began
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
+def test_trl_takes_the_same_rewards(algorithm: str, tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    learn(tmp_path, "x", tiny_model, algorithm=algorithm, backend="trl", max_steps=12, samples=8)
+    found = attempts(tmp_path / "x")
+    assert len(found) == 12 * 16
+    earned = [one.meta["reward"] for one in found]
+    assert sum(earned[-48:]) > 1.3 * sum(earned[:48])
+    assert (tmp_path / "x" / "model" / "model.safetensors").is_file()
