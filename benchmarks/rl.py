@@ -3,10 +3,11 @@
 python benchmarks/rl.py            # → results/rl.json
 python benchmarks/rl.py --small    # two short steps, to standard output: does it still work?
 
-8 problems × 8 answers × 128 tokens with SmolLM2-135M, all weights, the same problems, prompts and reward on both sides, through the same command. The
-end of a turn is forbidden on both sides, so that every answer has exactly 128 tokens and both do the same work; that is checked. TRL is swept over
-the answers in memory at once, and over dtypes where the processor multiplies bfloat16 natively; then the two sides take turns, each run in a process of
-its own. The first step is not counted.
+8 problems × 8 answers × 128 tokens with SmolLM2-135M, all weights, the same problems, prompts and reward on both sides,
+through the same command. No token ends an answer on either side, so that each has exactly 128 tokens and both do the
+same work; that is checked. TRL is swept over the problems whose answers are in memory at once, and over dtypes where
+the processor multiplies bfloat16 natively; then the two sides take turns, each run in a process of its own. The first
+step is not counted.
 """
 
 from __future__ import annotations

@@ -111,8 +111,10 @@ def test_generalised_advantages() -> None:
     for lam in (0.0, 0.95, 1.0):
         expected = []
         for start, length in zip((0, 2, 5, 6), LENGTHS, strict=True):
-            for at in range(start, start + length):
-                expected.append(sum((0.9 * lam) ** (k - at) * float(delta[k]) for k in range(at, start + length)))
+            expected += [
+                sum((0.9 * lam) ** (k - at) * float(delta[k]) for k in range(at, start + length))
+                for at in range(start, start + length)
+            ]
         found = ppo.advantages(given, gamma=0.9, gae_lambda=lam, whiten=False)
         torch.testing.assert_close(found.advantages, torch.tensor(expected))
         torch.testing.assert_close(found.returns, torch.tensor(expected) + torch.tensor(values))

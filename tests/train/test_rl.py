@@ -141,8 +141,9 @@ def test_the_reference_is_the_adapter_switched_off_or_a_copy(tiny_model: Path, t
 
 def test_named_rewards_and_their_weights(tiny_model: Path, tmp_path: Path) -> None:
     names = {"correct": 2.0, "format": 0.5, "length": 0.25, "language": 1.0, "number": 1.0}
-    learn(tmp_path, "x", tiny_model, rewards=names, count_as_wrong=["unparsed", "truncated"], max_steps=1, max_unjudged=1.0,
-          overlong_buffer=4, max_zero_variance=1.0, max_failed=1.0)  # fmt: skip
+    no_limits = {"max_unjudged": 1.0, "max_zero_variance": 1.0, "max_failed": 1.0}
+    own = {"count_as_wrong": ["unparsed", "truncated"], "overlong_buffer": 4, "max_steps": 1}
+    learn(tmp_path, "x", tiny_model, rewards=names, **own, **no_limits)
     found = attempts(tmp_path / "x")
     for one in found:
         parts = one.meta.get("rewards", {})

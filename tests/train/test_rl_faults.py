@@ -31,7 +31,7 @@ def test_code_that_fails_on_some_answers_costs_these_answers(tiny_model: Path, t
     ("name", "told"),
     [
         ("crash", "none of 8 answers has a reward.*ZeroDivisionError: no such thing"),
-        ("nan", "none of 8 answers has a reward.*there is no number"),
+        ("nan", "none of 8 answers has a reward.*it returned no number"),
         ("short", "returned 1, where 8 numbers were expected"),
         ("text", "returned 'good', where a number or None was expected"),
     ],
@@ -47,7 +47,7 @@ def test_a_broken_reward_stops_and_keeps_the_roll_outs(name: str, told: str, tin
 def test_a_service_that_was_down_costs_nothing(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """A reward that works again: the roll-outs of the session that failed are judged, not made again."""
     (tmp_path / "own.py").write_text(
-        f"import pathlib\n{CODE['vowels']}\n\ndef asked(**columns):\n"
+        f"import pathlib\n{CODE['letters']}\n\ndef asked(**columns):\n"
         f"    if not pathlib.Path({str(tmp_path / 'up')!r}).exists():\n        raise ConnectionError('down')\n"
         "    return reward(**columns)\n"
     )
@@ -84,7 +84,7 @@ def test_limits(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_dies(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    """It is told, and the same command goes on: earlier roll-outs are taken from the disk, later weights are the same."""
+    """It is told, and the same command goes on: earlier roll-outs come from the disk, later weights are the same."""
     from porism.errors import ModelError
 
     learn(tmp_path, "whole", tiny_model, checkpoint_every=1)

@@ -178,7 +178,7 @@ def test_rloo(normalise: bool, tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_ppo_against_its_equations(tiny_model: Path) -> None:
-    """One answer after the other, by plain forward passes: equations 7 and 9 of arXiv:1707.06347 with clipped values."""
+    """Token after token, by plain forward passes: equations 7 and 9 of arXiv:1707.06347, with clipped values."""
     settings = Settings(input=["x"], algorithm="ppo", value_weight=0.3, value_clip=0.1)
     prompt, answers = [5, 9, 7], [[11, 12, 2], [40, 41, 42, 43, 2]]
     generator = torch.Generator().manual_seed(4)

@@ -1,8 +1,9 @@
-r"""A number that is to be near: rewarded by its distance from the reference, which is how lengths and steps are predicted.
+r"""A number that is to be near: rewarded by its distance from the reference; for predicting lengths and steps.
 
-A problem says how in ``meta.distance``: the name of a preset, or the settings of a :class:`DistanceReward`. The number is
-judged correct where it meets the reference exactly; the reward stands in the verdict's detail. A text in which no number
-can be read is ``unparsed`` and has no reward, unless ``invalid`` sets one, which may not exceed that of the worst number.
+A problem says how in ``meta.distance``: the name of a preset, or the settings of a :class:`DistanceReward`. The number
+is judged correct where it meets the reference exactly; the reward stands in the verdict's detail. A text in which no
+number can be read is ``unparsed`` and has no reward, unless ``invalid`` sets one, which may not exceed that of the
+worst number.
 
 The presets are the four tables of rewards in use for predicting how long a model will think. The last of them is
 published with "< 0" in its first line, which no distance meets; here it is "at 0".
@@ -10,6 +11,7 @@ published with "< 0" in its first line, which no distance meets; here it is "at 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -43,7 +45,7 @@ class DistanceReward(recipe.Settings):
     """Distance → reward: never higher for a number that is further away."""
 
     shape: Literal["tiers", "linear", "exponential", "gaussian", "huber", "log_ratio"] = "tiers"
-    """How the reward falls with the distance d: by ``tiers``; 1 − d; e^−d; e^(−d²/2); 1 − Huber's loss; e^−|log ratio|."""
+    """How it falls with the distance d: by ``tiers``; 1 − d; e^−d; e^(−d²/2); 1 − Huber's loss; e^−|log ratio|."""
     tiers: list[tuple[float, float] | tuple[float, float, bool]] = []
     """With ``tiers``: distance, reward, and whether the distance must be below, not at; sorted."""
     beyond: float = 0.0
@@ -53,9 +55,9 @@ class DistanceReward(recipe.Settings):
     scale: float = Field(default=1.0, gt=0)
     """Distances are divided by this: what counts as 1."""
     unit: float = Field(default=1.0, gt=0)
-    """What one of the numbers stands for: 1 for steps and tokens, 25 for buckets of 25 tokens that are written as tokens."""
+    """What counts as a distance of 1 in the numbers themselves: 25 for buckets of 25 tokens, written as tokens."""
     read: Read = "stated"
-    """Where the number stands: the ``only`` text; as it is ``stated`` (``####``, a box, an answer tag); ``first``; ``last``."""
+    """Where it stands: the ``only`` text; as ``stated`` (``####``, a box, an answer tag); ``first``; ``last``."""
     invalid: float | None = None
     """The reward where no number can be read; none if not given."""
 
@@ -65,7 +67,7 @@ class DistanceReward(recipe.Settings):
         if bool(tiers) != (self.shape == "tiers"):
             raise ValueError("the shape 'tiers' and the setting tiers belong together: give both, or neither.")
         rewards = [tier.reward for tier in tiers] + [self.beyond]
-        if any(later > earlier for earlier, later in zip(rewards, rewards[1:], strict=False)):
+        if any(later > earlier for earlier, later in itertools.pairwise(rewards)):
             raise ValueError(f"tiers: expected rewards that do not rise with the distance, got {rewards}.")
         reach = -1.0
         for tier in tiers:
@@ -170,7 +172,7 @@ def grade(problem: Problem, attempt: Attempt, *, profile: str = "auto") -> Verdi
     """Judge a number by its distance from the reference; the reward stands in ``detail``.
 
     Args:
-        problem: its answer is a number; ``meta.distance`` says how distances are rewarded (``12-6-3`` if it says nothing).
+        problem: its answer is a number; ``meta.distance`` says how distances are rewarded, ``12-6-3`` if nothing.
         attempt: its text is judged.
         profile: not used: ``read`` says where the number stands.
 

@@ -38,7 +38,7 @@ def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
 
 
 def inputs(part: str, settings: recipe.Settings) -> dict[str, str]:
-    """Hashes of the rows, of the models (where training starts, a teacher, a reference), and of what else a part reads."""
+    """Hashes of the rows, of the models (the start, a teacher, a reference), and of what else a part reads."""
     rows = [path for name in _ROWS for path in getattr(settings, name, [])]
     models = {name: getattr(settings, name, "") for name in _MODELS}
     named = {name: fingerprint(model) for name, model in models.items() if model}

@@ -32,7 +32,7 @@ class Critic:
     def __init__(self, network: Any, *, fused: bool) -> None:
         if not fused:
             raise ModelError(
-                f"{type(network).__name__} does more with its hidden states than multiply them, so that a critic cannot "
+                f"{type(network).__name__} does more with its hidden states than multiply them, so that no critic can "
                 "be read off them here. Take an algorithm without one, such as grpo."
             )
         size = network.get_output_embeddings().weight.shape[1]

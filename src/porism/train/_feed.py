@@ -1,7 +1,7 @@
 """The roll-out side of the loop: which problems, their answers, their rewards, and what is learnt from them.
 
-An iteration rolls out, judges, and is learnt in a fixed number of optimiser steps. Every roll-out and every judgement is
-in the journal before it is used, so that a run that was cut off makes none again, and learns the same from them.
+An iteration rolls out, judges, and is learnt in a fixed number of optimiser steps. Every roll-out and every judgement
+is in the journal before it is used, so that a run that was cut off makes none again, and learns the same from them.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class Feed:
         asked: Sequence[Asked],
         sampler: Sampler,
         rewarding: Rewarding,
+        *,
         learner: Learner,
         journal: Journal,
-        *,
         model: str,
         where: str,
     ) -> None:
@@ -215,7 +215,7 @@ class Feed:
         return self._joined(sampled, self._journal.get(place))
 
     def _refuse(self, groups: list[Group]) -> None:
-        """Stop before a judgement is stored where nothing at all could be rewarded: it is asked for again then."""
+        """Stop before a judgement is stored where nothing could be rewarded at all: it is asked for again then."""
         rewards = [reward for group in groups for reward in group.rewards]
         if rewards and all(reward is None for reward in rewards) and self._settings.max_unjudged < 1:
             reasons = [one.meta.get("no_reward", "") for group in groups for one in group.attempts]

@@ -103,8 +103,8 @@ def job(
         problems,
         rolls,
         _rewarding.Rewarding(settings, grading),
-        learner(rolls),
-        Journal(folder),
+        learner=learner(rolls),
+        journal=Journal(folder),
         model=start.loaded.fingerprint,
         where=str(folder),
     )

@@ -137,5 +137,5 @@ def _record(group: Group, chosen: str, rejected: str, meta: dict[str, Any]) -> P
 def _referred(items: Sequence[Item], logps_N: torch.Tensor) -> list[Item]:
     """The rows with the log-probability of each answer under the reference."""
     sizes = [len(answer.ids) for item in items for answer in item.answers]
-    sums = iter([float(part.sum()) for part in logps_N.split(sizes)])
+    sums = iter([float(part.sum()) for part in torch.split(logps_N, sizes)])
     return [item._replace(values={"reference": [next(sums) for _ in item.answers]}) for item in items]

@@ -272,7 +272,7 @@ def _told(rollout: Any) -> list[float]:
 def _filled(items: Sequence[Item], numbers: dict[str, torch.Tensor], *, warm: bool) -> list[Item]:
     """The rows with numbers at each of their tokens."""
     sizes = [sum(len(answer.ids) for answer in item.answers) for item in items]
-    parts = {name: [part.tolist() for part in all_of.split(sizes)] for name, all_of in numbers.items()}
+    parts = {name: [part.tolist() for part in torch.split(all_of, sizes)] for name, all_of in numbers.items()}
     marks = {"warm": [1.0]} if warm else {}
     found = []
     for at, item in enumerate(items):

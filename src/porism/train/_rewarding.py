@@ -83,7 +83,7 @@ class Rewarding:
         verdicts = self._verdicts(attempts)
         graded = [dataclasses.replace(one, verdict=verdict) for one, verdict in zip(attempts, verdicts, strict=True)]
         parts: dict[str, list[float | None]] = {}
-        reasons = [verdict.reason or verdict.status.value if verdict else "" for verdict in verdicts]
+        reasons = ["it returned no number" for _ in attempts]
         for name, own in self._own.items():
             if own is None:
                 parts[name] = self._by_grader(name, graded)
@@ -100,7 +100,7 @@ class Rewarding:
         """The sum, or nothing where a part of it is missing."""
         missing = [name for name, value in parts.items() if value is None]
         if missing:
-            told = reason if reason not in ("", "correct", "wrong") else "there is no number"
+            told = reason if ":" in missing[0] else _of_verdict(attempt)
             record = judged(attempt, attempt.verdict, rewards=_known(parts), no_reward=f"{', '.join(missing)}: {told}")
             return Judged(record, None)
         total = math.fsum(self._settings.rewards[name] * value for name, value in parts.items() if value is not None)
@@ -158,8 +158,8 @@ def _bound(name: str, settings: Rolling) -> _Reward | None:
 def _columns(name: str, function: Callable[..., Any]) -> _Reward:
     """A function with TRL's signature, ``reward(prompts, completions, **columns)``, as one of attempts.
 
-    Columns are ``completion_ids``, the problem's fields (``answer``, ``question``, ``solution``, ``kind``, ``source``, ``group``), what its
-    ``meta`` has, and ``labels``, which is the answer unless ``meta`` says otherwise.
+    Columns are ``completion_ids``, the problem's fields (``answer``, ``question``, ``solution``, ``kind``, ``source``,
+    ``group``), what its ``meta`` has, and ``labels``, which is the answer unless ``meta`` says otherwise.
     """
     if not callable(function):
         raise RecipeError(f"{name}: expected a function reward(prompts, completions, **columns), got {function!r:.60}.")
@@ -230,6 +230,11 @@ def _checked(name: str, values: object, wanted: int) -> list[float | None]:
         else:
             raise RecipeError(f"the reward {name!r} returned {value!r:.60}, where a number or None was expected.")
     return found
+
+
+def _of_verdict(attempt: Attempt) -> str:
+    verdict = attempt.verdict
+    return (verdict.reason or verdict.status.value) if verdict is not None else "there is no verdict"
 
 
 def _known(parts: Mapping[str, float | None]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """GRPO and RLOO through TRL's trainers, with the same problems, prompts and rewards.
 
-TRL rolls out by itself, and keeps nothing of it for a run that is cut off; what its trainers rewarded is stored at the end. What
-it has no setting for is refused.
+TRL rolls out by itself, and keeps nothing of it for a run that is cut off; what its trainers rewarded is stored at the
+end. What it has no setting for is refused.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["run"]
 
 _UNKNOWN = (
     "micro_batch_tokens", "eval_problems", "train_layers", "peft", "minibatches", "choose", "retire_after", "engine",
-    "dynamic_sampling", "engine_options", "staleness", "kl_place", "kl_estimator", "reference_model", "baseline", "threshold", "gamma",
-    "gae_lambda", "whiten", "value_clip", "value_weight", "critic_warmup",
+    "dynamic_sampling", "engine_options", "staleness", "kl_place", "kl_estimator", "kl_weighted", "reference_model",
+    "baseline", "threshold", "gamma", "gae_lambda", "whiten", "value_clip", "value_weight", "critic_warmup",
 )  # fmt: skip
 _LOSSES = {None: "grpo", "answer": "grpo", "token": "dapo", "constant": "dr_grpo"}
 

@@ -1,7 +1,7 @@
 """Online DPO: in every step new answers, the best and the worst of each problem as a pair, and DPO on it.
 
-Guo et al., 2024, arXiv:2402.04792. What is better is decided by correctness, then by the reward; the reference is the model
-that training began with. It is ``porism train selfplay`` with rounds of one step.
+Guo et al., 2024, arXiv:2402.04792. What is better is decided by correctness, then by the reward; the reference is the
+model that training began with. It is ``porism train selfplay`` with rounds of one step.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from typing import Annotated, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -106,11 +107,11 @@ class Settings(Rolling):
         """Where the divergence is: ``loss`` or ``reward``."""
         return self.kl_place or str(getattr(module, "KL", "loss"))
 
-    def _part(self, name: str) -> types.FunctionType:
+    def _part(self, name: str) -> Callable[..., Any]:
         found = getattr(self.module, name, None)
         if not callable(found):
             raise RecipeError(f"algorithm {self.algorithm}: expected 'advantages' and 'loss', it has no {name!r}.")
-        return found  # type: ignore[return-value]
+        return found  # type: ignore[no-any-return]
 
 
 _OPTIONS = (

@@ -1,9 +1,9 @@
 """Self-play: preference learning on the model's own checked answers, round after round; or against solutions (SPIN).
 
 In each round the model answers its problems several times; of each problem, right answers are preferred to wrong ones
-by the one rule of ``porism.preferences``, as PromptCoT's self-play does, and the model as it was when the round began is the
-reference. With ``pairs_from spin`` the worked solution is preferred to the model's own answer (Chen et al., 2024,
-arXiv:2401.01335). The round's pairs are kept in ``pairs.jsonl``; ``porism train dpo`` learns from them too.
+by the one rule of ``porism.preferences``, as PromptCoT's self-play does, and the model as it was when the round began
+is the reference. With ``pairs_from spin`` the worked solution is preferred to the model's own answer (Chen et al.,
+2024, arXiv:2401.01335). The round's pairs are kept in ``pairs.jsonl``; ``porism train dpo`` learns from them too.
 """
 
 from __future__ import annotations

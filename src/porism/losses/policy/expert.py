@@ -1,7 +1,7 @@
 """Expert iteration: supervised learning on the model's own answers that are good, round after round.
 
-Anthony et al., 2017, arXiv:1705.08439; for language models: rejection sampling (RAFT: Dong et al., 2023, arXiv:2304.06767; STaR:
-Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer below ``threshold``.
+Anthony et al., 2017, arXiv:1705.08439; for language models rejection sampling (RAFT: Dong et al., 2023,
+arXiv:2304.06767; STaR: Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer below ``threshold``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Group-relative policy optimisation: an answer is as good as it is better than the others to its problem.
 
 Shao et al., 2024, arXiv:2402.03300. ``scale none`` with ``average constant`` is Dr. GRPO (Liu et al., 2025,
-arXiv:2503.20783), which takes out two biases: short right answers and long wrong ones count less, and problems that are
-nearly always or nearly never solved no longer count more. ``clip_high 0.28`` with ``average token`` is DAPO's loss (Yu et al.,
-2025, arXiv:2503.14476).
+arXiv:2503.20783), which takes out two biases: that tokens of short right answers and of short wrong ones count more,
+and that problems count more which are nearly always or nearly never solved. ``clip_high 0.28`` with ``average token``
+is DAPO's loss (Yu et al., 2025, arXiv:2503.14476).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Proximal policy optimisation with a critic: generalised advantages, clipped values.
 
 Schulman et al., 2017, arXiv:1707.06347; advantages: Schulman et al., 2015, arXiv:1506.02438; what matters in practice:
-Huang et al., "The N implementation details of RLHF with PPO", 2023. A token is a step; the reward comes at the last token, and
-the divergence from the reference is taken off at every token, or is part of the loss.
+Huang et al., "The N implementation details of RLHF with PPO", 2023. A token is a step; the reward comes at the last
+token, and the divergence from the reference is taken off at every token, or is part of the loss.
 """
 
 from __future__ import annotations
