@@ -215,7 +215,7 @@ class Feed:
         return self._joined(sampled, self._journal.get(place))
 
     def _refuse(self, groups: list[Group]) -> None:
-        """Stop before a judgement is stored where nothing could be rewarded at all: it is asked for again then."""
+        """Stop before a judgement is stored where nothing could be rewarded: it is asked for again then."""
         rewards = [reward for group in groups for reward in group.rewards]
         if rewards and all(reward is None for reward in rewards) and self._settings.max_unjudged < 1:
             reasons = [one.meta.get("no_reward", "") for group in groups for one in group.attempts]
@@ -237,8 +237,8 @@ class Feed:
             stored: list[int] = self._journal.get(place)["numbers"]
             if stored != numbers:
                 raise DataError(
-                    f"{self._where} holds roll-outs of other problems than are chosen now. Delete the stage's folder to "
-                    "train anew."
+                    f"{self._where} holds roll-outs of other problems than are chosen now. Delete the stage's folder "
+                    "to train anew."
                 )
             return _Round(place, numbers, {})
         if missing:

@@ -29,7 +29,7 @@ def advantages(rollouts: Rollouts, *, gamma: float = 1.0, gae_lambda: float = 0.
     """
     values = rollouts.values if rollouts.values is not None else torch.zeros_like(rollouts.penalty)
     lengths = torch.bincount(rollouts.answer, minlength=len(rollouts.rewards)).tolist()
-    parts = zip(rollouts.rewards, values.split(lengths), rollouts.penalty.split(lengths), strict=True)
+    parts = zip(rollouts.rewards, torch.split(values, lengths), torch.split(rollouts.penalty, lengths), strict=True)
     found = torch.cat([_generalised(*part, gamma, gae_lambda) for part in parts])
     judged = ~torch.isnan(rollouts.rewards)[rollouts.answer]
     returns = torch.where(judged, found + values, values)

@@ -49,5 +49,5 @@ def loss(
 def _from_here_on(rollouts: Rollouts) -> torch.Tensor:
     """The penalties of each token and of those after it in its answer: [N]."""
     lengths = torch.bincount(rollouts.answer, minlength=len(rollouts.rewards)).tolist()
-    parts = rollouts.penalty.split(lengths)
+    parts = torch.split(rollouts.penalty, lengths)
     return torch.cat([part.flip(0).cumsum(0).flip(0) for part in parts]) if parts else rollouts.penalty
