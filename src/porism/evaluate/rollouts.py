@@ -39,7 +39,9 @@ def section(folder: Path, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
     names = sorted({name for row in rolled for name in row if name.startswith("pass_rate/")})
     return {
         "plots": {
-            title: plots.curve([at for at, _ in points], [value for _, value in points], title, from_zero=name != "reward")
+            title: plots.curve(
+                [at for at, _ in points], [value for _, value in points], title, from_zero=name != "reward"
+            )
             for name, title in _CURVES.items()
             if len(points := [(row["step"], row[name]) for row in steps if name in row]) > 1
         },
