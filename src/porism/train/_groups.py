@@ -7,9 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from porism.records import JUDGED, Attempt, Problem, Verdict
+from porism.records import Attempt, Problem, Status, Verdict
 
-__all__ = ["Group", "Rollout", "attempts_of", "judged"]
+__all__ = ["FAILED", "Group", "Rollout", "attempts_of", "judged"]
+
+
+FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
+"""Statuses that say nothing about the answer."""
 
 
 class Rollout(NamedTuple):
@@ -42,9 +46,9 @@ class Group(NamedTuple):
 
     @property
     def pass_rate(self) -> float | None:
-        """The share of right answers among those that were judged."""
-        judged = [one.verdict for one in self.attempts if one.verdict is not None and one.verdict.status in JUDGED]
-        return sum(verdict.correct for verdict in judged) / len(judged) if judged else None
+        """The share of right answers, as ``evaluate`` counts: of all but those that could not be run or graded."""
+        told = [one.verdict for one in self.attempts if one.verdict is not None and one.verdict.status not in FAILED]
+        return sum(verdict.correct for verdict in told) / len(told) if told else None
 
     @property
     def usable(self) -> list[int]:

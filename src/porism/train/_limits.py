@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from porism.errors import DataError
-from porism.records import Status
+from porism.train._groups import FAILED, Group
 
 if TYPE_CHECKING:
-    from porism.train._groups import Group
     from porism.train._rolling import Rolling
 
 __all__ = ["Limits", "Rates", "rates"]
@@ -46,14 +45,11 @@ class Rates(NamedTuple):
         }
 
 
-_FAILED = (Status.ERROR, Status.TIMEOUT, Status.GOLD_UNPARSED)
-
-
 def rates(groups: Sequence[Group]) -> Rates:
     """Count what an iteration's roll-outs came to."""
     attempts = [one for group in groups for one in group.attempts]
     earned = [one for group in groups for one in group.rewards]
-    failed = [one for one in attempts if one.verdict is not None and one.verdict.status in _FAILED]
+    failed = [one for one in attempts if one.verdict is not None and one.verdict.status in FAILED]
     reasons = [one.meta.get("no_reward", "") for one in attempts]
     return Rates(
         answers=len(attempts),

@@ -70,10 +70,15 @@ def act(seen: Seen) -> Act | None:
         return Act(200, {"object": "list", "data": [{**row, "max_model_len": 4096} for row in rows]})
     if seen.body.get("model") not in (NAME, *adapters):
         return Act(404, {"error": {"message": f"The model {seen.body.get('model')} does not exist.", "code": 404}})
-    if MISCHIEF == "tokens" and seen.body.get("return_token_ids"):
-        return Act(200, told(seen.body))
-    if seen.body.get("echo"):
-        values = echoed(seen.body["model"], seen.body["prompt"])
+    return completed(seen.body)
+
+
+def completed(body: dict[str, Any]) -> Act | None:
+    """What it says where :class:`Fake` would say something else."""
+    if MISCHIEF == "tokens" and body.get("return_token_ids"):
+        return Act(200, told(body))
+    if body.get("echo"):
+        values = echoed(body["model"], body["prompt"])
         return Act(200, {"choices": [{"index": 0, "text": "", "logprobs": {"token_logprobs": values}}], "usage": {}})
     return None
 
