@@ -7,8 +7,12 @@ import pytest
 from rl_kit import attempts, guesser, learn, metrics
 from train_kit import train
 
+from conftest import attempt
 from porism import store
 from porism.records import Pair
+from porism.train._groups import Group, Rollout
+from porism.train._pairing import Pairing
+from porism.train.selfplay import Settings
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,7 @@ CHANGES = [
     {"loss": "robust", "label_smoothing": 0.3},
     {"beta": 0.05},
     {"sft_weight": 1.0},
-    {"pairs": 2},
+    {"pairs_from": "spin", "pairs": 2},
     {"balance": False, "rewards": {"correct": 1.0, "length": 1.0}},
     {"max_pass_rate": 0.2},
     {"pairs_from": "spin"},
@@ -99,6 +103,20 @@ def test_every_option_is_heeded(model: Path, tmp_path: Path) -> None:
         digest = store.sha256(tmp_path / f"{number}" / "model" / "model.safetensors")
         assert digest not in ends, f"{changes} made what {ends[digest]} did"
         ends[digest] = changes
+
+
+def test_where_rewards_decide_they_must_be_far_enough_apart() -> None:
+    """Answers that nobody could judge: the better rewarded one is chosen, if by more than the margin."""
+    tries = [attempt(1, verdict=None, text=text, sample=at) for at, text in enumerate(("one", "two", "three"))]
+    rollouts = [Rollout(one.text, [5 + at, 2], [], "stop") for at, one in enumerate(tries)]
+    group = Group(0, [1, 2, 3], rollouts, tries, [0.5, 1.0, 0.75])
+
+    def made(margin: float) -> list[tuple[str, str, str]]:
+        own = Pairing(Settings(input=["x"], margin=margin), None, None, None, needs=False)  # type: ignore[arg-type]
+        return [(pair.chosen[0]["content"], pair.rejected[0]["content"], reason) for pair, reason in own.pairs([group])]
+
+    assert made(0.2) == [("two", "one", "")]
+    assert made(0.6)[0][2].startswith("tie")
 
 
 def test_online_dpo(model: Path, tmp_path: Path) -> None:
