@@ -24,11 +24,11 @@ def rewards(target: Path) -> list[float]:
     ("algorithm", "more"),
     [
         ("grpo", {}),
-        ("gspo", {"updates": 2}),
+        pytest.param("gspo", {"updates": 2}, marks=pytest.mark.slow),
         ("rloo", {"beta": 0.01}),
-        ("reinforce-plus-plus", {"beta": 0.01, "minibatches": 2}),
+        pytest.param("reinforce-plus-plus", {"beta": 0.01, "minibatches": 2}, marks=pytest.mark.slow),
         ("ppo", {"updates": 2, "minibatches": 2, "critic_warmup": 1, "beta": 0.01}),
-        ("expert", {"threshold": 0.2}),
+        pytest.param("expert", {"threshold": 0.2}, marks=pytest.mark.slow),
     ],
 )
 def test_every_algorithm_learns(algorithm: str, more: dict[str, Any], tiny_model: Path, tmp_path: Path) -> None:
@@ -116,6 +116,7 @@ def test_every_option_is_heeded(tiny_model: Path, tmp_path: Path) -> None:
         ends[digest] = changes
 
 
+@pytest.mark.slow
 def test_memory_settings_change_nothing(tiny_model: Path, tmp_path: Path) -> None:
     def first(name: str, **settings: Any) -> tuple[float, float]:
         learn(tmp_path, name, tiny_model, max_steps=1, beta=0.1, **settings)
@@ -127,6 +128,7 @@ def test_memory_settings_change_nothing(tiny_model: Path, tmp_path: Path) -> Non
     assert first("c", micro_batch_tokens=20) == pytest.approx(whole, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_reference_is_the_adapter_switched_off_or_a_copy(tiny_model: Path, tmp_path: Path) -> None:
     values = {"method": "lora", "lora_r": 2, "beta": 0.5, "max_steps": 4, "algorithm": "grpo", "updates": 2}
     for name in ("adapter-off", "model"):
@@ -191,6 +193,7 @@ def test_an_algorithm_of_ones_own(tiny_model: Path, tmp_path: Path) -> None:
     assert rewards(tmp_path / "x") == rewards(tmp_path / "y")
 
 
+@pytest.mark.slow
 def test_dynamic_sampling_fills_up_with_groups_that_differ(tiny_model: Path, tmp_path: Path) -> None:
     file = tmp_path / "half.py"
     file.write_text(
@@ -239,6 +242,7 @@ def test_sixteen_bits_are_sampled_from_a_copy(tiny_model: Path, tmp_path: Path) 
     assert 0 < metrics(tmp_path / "x")[0]["sampler_difference"] < 0.1
 
 
+@pytest.mark.slow
 def test_one_step_off(tiny_model: Path, tmp_path: Path) -> None:
     """Roll-outs on the weights before the last iteration, corrected, and the same every time."""
     for name in ("a", "b"):

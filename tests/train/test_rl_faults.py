@@ -74,6 +74,7 @@ def test_equal_rewards_teach_nothing_and_are_counted(tiny_model: Path, tmp_path:
     assert len(attempts(tmp_path / "y")) == 4 * 32
 
 
+@pytest.mark.slow
 def test_limits(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="answers were cut off, more than max_truncated=0.1"):
         learn(tmp_path, "x", tiny_model, max_truncated=0.1, samples=16)
@@ -109,8 +110,7 @@ def _end(target: Path) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
-@pytest.mark.parametrize("staleness", [0, 1])
+@pytest.mark.parametrize(("algorithm", "staleness"), [("grpo", 0), ("ppo", 1)])
 def test_killed_at_any_moment(algorithm: str, staleness: int, tiny_model: Path, tmp_path: Path) -> None:
     """SIGKILL in a roll-out, in grading and while it learns, one after the other: the bytes of a run never stopped."""
     slow = CODE["letters"].replace("    assert", "    import time\n    time.sleep(0.3)\n    assert", 1)

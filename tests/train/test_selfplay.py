@@ -62,6 +62,7 @@ def test_answers_that_are_right_are_learnt(model: Path, tmp_path: Path) -> None:
     assert sum(earned[-3:]) / 3 > earned[0] + 0.2, earned
 
 
+@pytest.mark.slow
 def test_spin_prefers_solutions(model: Path, tmp_path: Path) -> None:
     learn(
         tmp_path,
@@ -119,6 +120,7 @@ def test_where_rewards_decide_they_must_be_far_enough_apart() -> None:
     assert made(0.6)[0][2].startswith("tie")
 
 
+@pytest.mark.slow
 def test_online_dpo(model: Path, tmp_path: Path) -> None:
     values = {**ROUNDS, "minibatches": 1, "max_steps": 6, "pairs_from": "spin"}
     manifest = learn(tmp_path, "x", model, part="online_dpo", **values)
