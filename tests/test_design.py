@@ -19,10 +19,12 @@ PACKAGES = {
     "porism.strategies": ("solve", "prompt"),
     "porism.curate": ("curate", "make", "page", "write"),
     "porism.embeddings": ("load", "identify"),
+    "porism.losses.policy": ("loss",),
     "porism.losses.preferences": ("loss",),
     "porism.synth": ("run",),
     "porism.tools": ("call",),
     "porism.train": ("run",),
+    "porism.train.rewards": ("reward",),
 }
 
 

@@ -74,7 +74,11 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_every_setting_and_part_is_described() -> None:
     missing = []
     for verb, part, name in settings():
-        pages = [PAGE_OF[verb], *([ROOT / "docs" / "concepts.md"] if verb == "synth" else [])]
+        pages = [
+            PAGE_OF[verb],
+            *([ROOT / "docs" / "concepts.md"] if verb == "synth" else []),
+            *([ROOT / "docs" / "rl.md"] if verb == "train" else []),
+        ]
         text = "".join(page.read_text(encoding="utf-8") for page in pages)
         missing += [f"{verb} {part}: {word}" for word in (name, part) if word and f"`{word}`" not in text]
     assert not missing, f"not in the documentation: {sorted(set(missing))}"

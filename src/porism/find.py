@@ -24,12 +24,14 @@ _NOUNS = {
     "porism.embeddings": "encoder",
     "porism.engines": "engine",
     "porism.graders": "grader",
+    "porism.losses.policy": "algorithm",
     "porism.losses.preferences": "preference loss",
     "porism.problems": "source of problems",
     "porism.strategies": "strategy",
     "porism.tools": "tool",
     "porism.synth": "way of synthesis",
     "porism.train": "training method",
+    "porism.train.rewards": "reward",
 }
 
 

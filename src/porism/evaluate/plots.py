@@ -36,8 +36,8 @@ def before_after(groups: Mapping[str, tuple[_NUMBERS, _NUMBERS]]) -> str:
     return _svg(figure)
 
 
-def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
-    """A quantity over training steps, as measured and as a moving average."""
+def curve(steps: Sequence[float], values: Sequence[float], title: str, *, from_zero: bool = True) -> str:
+    """A quantity over training steps, as measured and as a moving average; the axis begins at 0 where it is wanted."""
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _figure(2.8)
@@ -48,7 +48,8 @@ def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step")
     axes.set_ylabel(title)
-    axes.set_ylim(bottom=0)
+    if from_zero:
+        axes.set_ylim(bottom=min(0, *values))
     axes.grid(color="#dddddd", linewidth=0.6)
     return _svg(figure)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from porism import __version__, store
 from porism.errors import DataError
-from porism.evaluate import plots, tables
+from porism.evaluate import plots, rollouts, tables
 from porism.records import Attempt
 
 __all__ = ["stages", "write"]
@@ -113,11 +113,13 @@ def _comparison(folder: Path, done: list[tuple[Path, store.Manifest]]) -> dict[s
 
 
 def _training(folder: Path) -> dict[str, Any]:
-    steps = [row for _, row in store.rows(folder / "metrics.jsonl")]
+    rows = [row for _, row in store.rows(folder / "metrics.jsonl")]
+    steps = [row for row in rows if "loss" in row]
     manifest = store.Manifest.load(folder / "manifest.json")
     return {
         "folder": folder.name,
         "figures": manifest.figures,
         "tokens_per_second": manifest.figures.get("tokens", 0) / manifest.seconds if manifest.seconds else 0,
         "plot": plots.curve([row["step"] for row in steps], [row["loss"] for row in steps], "loss, nats a token"),
+        "rollouts": rollouts.section(folder, rows),
     }

@@ -6,6 +6,7 @@ output's ``model`` folder.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ __all__ = ["PARTS", "follow", "inputs", "run", "settings"]
 PARTS = "porism.train"
 
 _ROWS = ("input", "eval_input", "eval_problems")
-_MODELS = ("model", "teacher", "reference_model", "rollout_model")
+_MODELS = ("model", "teacher", "reference_model", "rollout_model", "scorer")
 
 
 def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
@@ -37,12 +38,13 @@ def settings(part: str, values: Mapping[str, Any]) -> type[recipe.Settings]:
 
 
 def inputs(part: str, settings: recipe.Settings) -> dict[str, str]:
-    """Hashes of the rows and of the models: the one that training starts from, a teacher, a reference."""
-    del part
+    """Hashes of the rows, of the models (the start, a teacher, a reference), and of what else a part reads."""
     rows = [path for name in _ROWS for path in getattr(settings, name, [])]
     models = {name: getattr(settings, name, "") for name in _MODELS}
     named = {name: fingerprint(model) for name, model in models.items() if model}
-    return {**store.hashes(store.locate(path) for path in dict.fromkeys(rows)), **named}
+    own = getattr(sys.modules.get(_of(part, "run").__module__), "inputs", None) if ":" not in part else None
+    found = own(settings) if own else {}
+    return {**store.hashes(store.locate(path) for path in dict.fromkeys(rows)), **named, **found}
 
 
 def run(part: str, settings: recipe.Settings, out: store.Output) -> None:

@@ -43,14 +43,22 @@ _SCORE = {
     (False, "middle"): Rate(1e-5, "usual for reward models"),
     (False, "large"): Rate(5e-6, "usual for reward models of 7B and more"),
 }
-_TABLES = {"supervised": _SUPERVISED, "preference": _PREFERENCE, "score": _SCORE}
+_POLICY = {
+    (True, "small"): Rate(1e-4, "ten times the rate of full training, as is usual for adapters"),
+    (True, "middle"): Rate(2e-5, "ten times the rate of full training, as is usual for adapters"),
+    (True, "large"): Rate(1e-5, "ten times the rate of full training, as is usual for adapters"),
+    (False, "small"): Rate(1e-5, "ten times that of 7B, since small models move less a step"),
+    (False, "middle"): Rate(2e-6, "between what suits 135M and 7B"),
+    (False, "large"): Rate(1e-6, "TRL's for GRPO, and DeepSeekMath's of 7B (arXiv:2402.03300)"),
+}
+_TABLES = {"supervised": _SUPERVISED, "preference": _PREFERENCE, "score": _SCORE, "policy": _POLICY}
 
 
 def learning_rate(kind: str, parameters: int, *, adapted: bool) -> Rate:
     """The learning rate to begin with.
 
     Args:
-        kind: ``supervised``, ``preference`` or ``score``.
+        kind: ``supervised``, ``preference``, ``score`` or ``policy``.
         parameters: of the model.
         adapted: whether adapters are trained.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,12 +31,19 @@ class LanguageModel:
         dtype: to compute in.
         neftune: amount of noise on embeddings in training, 0 for none (Jain et al., 2023, arXiv:2310.05914).
         fused: apply the output layer here; tried out first.
+        temperature: scores are divided by it, as they were when the answers were sampled.
     """
 
     def __init__(
-        self, network: Any, dtype: torch.dtype = torch.float32, *, neftune: float = 0.0, fused: bool = True
+        self,
+        network: Any,
+        dtype: torch.dtype = torch.float32,
+        *,
+        neftune: float = 0.0,
+        fused: bool = True,
+        temperature: float = 1.0,
     ) -> None:
-        self.network, self.dtype, self.neftune = network, dtype, neftune
+        self.network, self.dtype, self.neftune, self.temperature = network, dtype, neftune, temperature
         head = network.get_output_embeddings()
         self._head = head if fused and type(head) is torch.nn.Linear and head.bias is None else None
         if self._head is not None and not self._is_plain():
@@ -53,10 +61,26 @@ class LanguageModel:
             model: the network, as the trainer has wrapped it.
             batch: see :func:`porism.models.packing.pack`.
         """
-        out = self._run(model, batch, batch["logits_to_keep"])
+        return self._of_targets(self._run(model, batch, batch["logits_to_keep"]), batch)
+
+    def with_hidden(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same, and the last hidden states from which each target was told, [N, H]; only where :attr:`fused`."""
+        hidden = self._run(model, batch, batch["logits_to_keep"])
+        return self._of_targets(hidden, batch), hidden
+
+    def _of_targets(self, out: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Log-probability of each target from what :meth:`_run` gave."""
+        if self.temperature != 1:
+            out = out / self.temperature
         if self._head is None:
             return selected(out, batch["targets"])
         return token_logprobs(out, self._head.weight, batch["targets"], self.dtype)
+
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        """In here it is computed as in training."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=self.dtype)
 
     def by_answer(self, logps_N: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Log-probability of each whole answer, [A]."""

@@ -6,7 +6,6 @@ from the same network with its adapters switched off, or from a second, frozen c
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,14 +14,15 @@ import torch
 
 from porism import console
 from porism.errors import RecipeError
-from porism.models.load import load
+from porism.models.load import base_of, load
 from porism.models.packing import ATTENTION, Batch, Item, moved, pack
+from porism.models.pull import locate
 from porism.train._model import LanguageModel
 
 if TYPE_CHECKING:
     from porism.train._run import Start
 
-__all__ = ["Kind", "Reference", "reference"]
+__all__ = ["Kind", "Reference", "frozen", "reference", "starting"]
 
 Kind = Literal["precomputed", "adapter-off", "model"]
 
@@ -58,14 +58,14 @@ def reference(
                 "adapter's base. Take reference precomputed, or merge the adapter first (porism export)."
             )
         return _without_adapters(model), list(items)
-    frozen = _frozen(start, other) if other or kind == "model" else model
+    copied = frozen(start, other) if other or kind == "model" else model
     if kind == "model":
-        return lambda batch: _summed(frozen, batch), list(items)
-    return _from_values, _precomputed(frozen, items, start)
+        return lambda batch: _summed(copied, batch), list(items)
+    return _from_values, _precomputed(copied, items, start)
 
 
-def _frozen(start: Start, other: str) -> LanguageModel:
-    """A copy of the network, or another model."""
+def frozen(start: Start, other: str) -> LanguageModel:
+    """A copy of the network, or another model, that is not trained."""
     if other:
         network: Any = load(other, "float32").model
         network.set_attn_implementation(ATTENTION)
@@ -94,16 +94,10 @@ def _summed(model: LanguageModel, batch: Batch) -> torch.Tensor:
     was = network.training
     network.eval()
     try:
-        with torch.no_grad(), _autocast(model, batch):
+        with torch.no_grad(), model.autocast(batch["input_ids"].device):
             return model.by_answer(model.logprobs(network, batch), batch)
     finally:
         network.train(was)
-
-
-def _autocast(model: LanguageModel, batch: Batch) -> Any:
-    if model.dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(batch["input_ids"].device.type, dtype=model.dtype)
 
 
 def _precomputed(model: LanguageModel, items: Sequence[Item], start: Start) -> list[Item]:
@@ -120,3 +114,25 @@ def _precomputed(model: LanguageModel, items: Sequence[Item], start: Start) -> l
                 found.append(item._replace(values={**item.values, "reference": own}))
             bar.advance(len(part))
     return found
+
+
+def starting(start: Start, model: LanguageModel, kind: str, other: str = "") -> tuple[LanguageModel, bool]:
+    """The model that training starts from, or another one, as a reference that stays.
+
+    Args:
+        start: what is trained; its network is still as it was loaded.
+        model: the same, as log-probabilities.
+        kind: ``adapter-off``, ``model``, or ``auto``: the former where adapters begin here. Those that came with the
+            model are part of where training starts, and are not switched off.
+        other: another model.
+
+    Returns:
+        The reference, and whether adapters have to be switched off for it.
+    """
+    adapted = hasattr(start.network, "disable_adapter")
+    fresh = adapted and not base_of(locate(start.settings.model))
+    if not other and (kind == "adapter-off" or (kind == "auto" and fresh)):
+        return model, True
+    copied = frozen(start, other)
+    copied.temperature = model.temperature
+    return copied, False

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train"]
 
-Kind = Literal["supervised", "preference", "score"]
+Kind = Literal["supervised", "preference", "score", "policy"]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Start:
     dtype: torch.dtype
     out: store.Output
 
-    def language_model(self, neftune: float = 0.0) -> LanguageModel:
+    def language_model(self, neftune: float = 0.0, temperature: float = 1.0) -> LanguageModel:
         """The network as log-probabilities."""
         from porism.train._model import LanguageModel
 
@@ -50,6 +50,7 @@ class Start:
             self.network,
             self.dtype,
             neftune=neftune,
+            temperature=temperature,
             fused=os.environ.get("ACCELERATE_USE_FSDP", "false") != "true",  # else its weights are not whole here
         )
 
@@ -69,6 +70,20 @@ class Job:
     answers: bool = True
     """Whether the model can answer ``eval_problems``."""
     figures: dict[str, Any] = field(default_factory=dict)
+    feed: Any = None
+    """Gives each step its batches in the place of ``items``; see :class:`porism.train._feed.Feed`."""
+    steps: int = 0
+    """With a feed: optimiser steps in all."""
+    whole: int = 1
+    """Checkpoints and evaluations stand only after a multiple of so many steps."""
+    beside: Any = None
+    """What a checkpoint holds besides the network: has ``save`` and ``load`` of a folder."""
+    watch: Sequence[Any] = ()
+    """Callbacks of transformers."""
+    finish: Callable[[int], None] | None = None
+    """Called with the number of steps when training has ended, before the model is written."""
+    close: Callable[[], None] | None = None
+    """Called at the end, whatever happened."""
 
 
 def train(
@@ -120,20 +135,28 @@ def train(
     transformers.set_seed(settings.seed)
     trainer = _trainer.Trainer(
         network,
-        arguments(settings, len(job.items), dtype, checkpoints, rate(settings, network, kind)),
-        job.items,
+        arguments(settings, job, dtype, checkpoints, rate(settings, network, kind)),
+        job.items or [packing.Item([0], [])] * job.steps,
         job.objective,
-        callbacks(settings, [_progress.Progressing(out, metrics)]),
+        callbacks(settings, [_progress.Progressing(out, metrics), *job.watch]),
         held_out=job.held_out,
         answered=_answering(settings, loaded, network) if job.answers else None,
         renew=job.renew,
         micro_tokens=settings.micro_batch_tokens or 0,
         told=lambda rows: _keep_bad(out, job.records, rows),
+        feed=job.feed,
+        beside=job.beside,
     )
     last = _trainer.last_checkpoint(checkpoints)
     if trainer.args.process_index == 0:
         _trainer.remove_remains(checkpoints)
-    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    try:
+        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if job.finish:
+            job.finish(result.global_step)
+    finally:
+        if job.close:
+            job.close()
     if trainer.args.process_index:
         return
     target = out.beside("model")
@@ -214,12 +237,12 @@ def callbacks(settings: Training, own: list[transformers.TrainerCallback]) -> li
     return own
 
 
-def arguments(settings: Training, rows: int, dtype: str, folder: Path, lr: float) -> transformers.TrainingArguments:
+def arguments(settings: Training, job: Job, dtype: str, folder: Path, lr: float) -> transformers.TrainingArguments:
     """The settings in transformers' words.
 
     Args:
         settings: the method's.
-        rows: how many are trained on.
+        job: how many rows or steps there are.
         dtype: to compute in.
         folder: of the checkpoints.
         lr: the peak learning rate.
@@ -230,28 +253,28 @@ def arguments(settings: Training, rows: int, dtype: str, folder: Path, lr: float
     import torch
     import transformers
 
-    micro = min(settings.micro_batch_size, settings.batch_size)
+    micro, batch = (1, 1) if job.steps else (min(settings.micro_batch_size, settings.batch_size), settings.batch_size)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if settings.batch_size % (micro * processes):
+    if batch % (micro * processes):
         raise RecipeError(
-            f"batch_size {settings.batch_size} is not a multiple of micro_batch_size {micro} × {processes} processes. "
+            f"batch_size {batch} is not a multiple of micro_batch_size {micro} × {processes} processes. "
             "Choose one that is."
         )
-    steps = settings.max_steps or math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
+    steps = job.steps or settings.max_steps or math.ceil(settings.epochs * math.ceil(len(job.items) / batch))
     evaluates = bool(settings.eval_input or settings.eval_problems)
-    every = settings.eval_every or max(1, steps // 5)
-    saves = settings.checkpoint_every or max(1, steps // 10)
+    every = _rounded(settings.eval_every or max(1, steps // 5), job.whole)
+    saves = _rounded(settings.checkpoint_every or max(1, steps // 10), job.whole)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "logs")
     return transformers.TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=settings.batch_size // (micro * processes),
+        gradient_accumulation_steps=batch // (micro * processes),
         activation_checkpointing=settings.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
         learning_rate=lr,
         num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
+        max_steps=job.steps or settings.max_steps or -1,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup,
         weight_decay=settings.weight_decay,
@@ -277,6 +300,11 @@ def arguments(settings: Training, rows: int, dtype: str, folder: Path, lr: float
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+
+
+def _rounded(steps: int, whole: int) -> int:
+    """The next multiple."""
+    return math.ceil(steps / whole) * whole
 
 
 def _loader(settings: Training) -> Callable[[str], Loaded]:
@@ -314,14 +342,14 @@ def _describe(trainer: Any, steps: int, job: Job, out: store.Output) -> None:
     """Figures for the manifest and the card."""
     trained = sum(item.tokens for item in job.items)
     parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
-    out.figures.update(
-        steps=steps,
-        tokens=int(trained * (trainer.state.epoch or 0)),
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        parameters=sum(p.numel() for p in parameters),
-        loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
-        **job.figures,
-    )
+    own = {
+        "steps": steps,
+        "tokens": int(trained * (trainer.state.epoch or 0)),
+        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "parameters": sum(p.numel() for p in parameters),
+        "loss": [round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
+    }
+    out.figures.update(own | job.figures)
     best = trainer.state.best_metric
     if best is not None:
         out.figures["best_evaluation"] = round(best, 4)

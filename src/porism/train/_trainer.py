@@ -62,6 +62,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         renew: replaces a step's batches, such as by answers of the model as it is now.
         micro_tokens: most tokens in memory at once; a longer micro-batch is split. 0 for no limit.
         told: told of a batch whose loss is no number; it says where its rows are kept.
+        feed: gives every step its batches, in the place of rows; see :class:`porism.train._feed.Feed`.
+        beside: what is written into a checkpoint besides the network, and read from it.
     """
 
     lr_scheduler: Any
@@ -80,6 +82,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None,
         micro_tokens: int = 0,
         told: Callable[[Sequence[int]], str] | None = None,
+        feed: Any = None,
+        beside: Any = None,
     ) -> None:
         super().__init__(
             model=model,
@@ -90,6 +94,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             callbacks=list(callbacks),
         )
         self._objective, self._answered, self._renew, self._told = objective, answered, renew, told
+        self._feed, self._beside = feed, beside
         self._figures: dict[str, float] = {}
         self._held_out = bool(held_out)
         self.model_accepts_loss_kwargs = True
@@ -101,6 +106,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     ) -> tuple[list[Any], torch.Tensor]:
         """The micro-batches of a step, and its totals over all of them and all processes."""
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self._feed:
+            return self._fed(device)
         if self._renew:
             for sample in samples:
                 sample["parts"] = list(self._renew(sample["parts"], self.state.global_step))
@@ -110,11 +117,20 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             counted = self.accelerator.reduce(counted, "sum")
         return samples, counted
 
+    def _fed(self, device: torch.device) -> tuple[list[Any], torch.Tensor]:
+        """What the feed gives for this step, and its totals."""
+        fed = self._feed(self.state.global_step)
+        self.control.should_training_stop |= fed.done
+        self._figures.update(fed.figures)
+        return [{"parts": fed.parts}], (totals(fed.parts) + fed.absent if fed.parts else fed.absent).to(device)
+
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         """Forward and backward, part by part; gradients of processes are joined after the last."""
         parts = inputs["parts"]
+        if not parts:
+            return torch.zeros((), device=self.args.device)
         found = []
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
@@ -207,6 +223,8 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Write a checkpoint, mark it as whole, and only then delete others, but for the best one."""
+        if self._feed:
+            self._feed.settle()
         good = last_checkpoint(Path(self.args.output_dir))
         with written(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", good):
             super()._save_checkpoint(model, trial)
@@ -215,11 +233,19 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         if not self.args.should_save:
             return
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self._beside:
+            self._beside.save(folder)
         store.write_json(folder / _MARK, {"step": self.state.global_step})
         best = Path(self.state.best_model_checkpoint) if self.state.best_model_checkpoint else folder
         for other in _checkpoints(Path(self.args.output_dir)):
             if other not in (folder, best):
                 shutil.rmtree(other)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """Read a checkpoint, and what stands beside the network in it."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self._beside:
+            self._beside.load(Path(resume_from_checkpoint))
 
 
 class _Collator:

@@ -17,7 +17,7 @@ from porism.models.machine import choose_threads, prepare
 from porism.records import Record
 from porism.train._settings import Training
 
-__all__ = ["run"]
+__all__ = ["given", "run"]
 
 _UNKNOWN = {
     "sft": ("loss_weight",),
@@ -49,8 +49,9 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     import transformers
     import trl
 
+    from porism.models.packing import Item
     from porism.train import _card, _network, _progress
-    from porism.train._run import arguments, fit_dtype, rate, sized
+    from porism.train._run import Job, arguments, fit_dtype, rate, sized
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", fit_dtype(settings.dtype))
@@ -65,7 +66,8 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     out.remove_when_finished(checkpoints)
     kind = {"sft": "supervised", "reward": "score"}.get(method, "preference")
     settings = sized(settings.model_copy(update={"micro_batch_tokens": 0}), network, kind)  # type: ignore[arg-type]
-    own = arguments(settings, len(rows), dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
+    job = Job([Item([0], [])] * len(rows), None)  # type: ignore[arg-type]  # only the number of rows matters
+    own = arguments(settings, job, dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
     centre = _get(settings, "centre")
     trainers: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "sft": (trl.SFTTrainer, trl.SFTConfig, _sft(settings)),
@@ -76,7 +78,7 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     trainer_class, config_class, more = trainers[method]
     trainer = trainer_class(
         model=network,
-        args=config_class(**{**_given(own), **more, "max_length": None}),
+        args=config_class(**{**given(own), **more, "max_length": None}),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=loaded.tokenizer,
         callbacks=[_progress.Progressing(out, metrics)],
@@ -145,16 +147,16 @@ def _kto(settings: Any) -> dict[str, Any]:
     }
 
 
-def _given(arguments: Any) -> dict[str, Any]:
+def given(arguments: Any) -> dict[str, Any]:
     """Transformers' arguments that differ from their defaults."""
     import dataclasses
 
     plain = type(arguments)(output_dir=arguments.output_dir, use_cpu=arguments.use_cpu)
     names = [field.name for field in dataclasses.fields(arguments) if field.init]
-    given = {name: getattr(arguments, name) for name in names}
-    kept = {name: value for name, value in given.items() if value != getattr(plain, name)}
+    values = {name: getattr(arguments, name) for name in names}
+    kept = {name: value for name, value in values.items() if value != getattr(plain, name)}
     always = ("output_dir", "use_cpu", "bf16", "fp16", "logging_steps", "activation_checkpointing")
-    return {**kept, **{name: given[name] for name in always}}
+    return {**kept, **{name: values[name] for name in always}}
 
 
 _Rows = tuple[list[tuple[Record, str]], list[dict[str, Any]]]

@@ -103,7 +103,7 @@ def _plan(settings: Settings, start: Start) -> Job:
     )
 
 
-def chosen_loss(settings: Settings) -> tuple[Any, bool, float]:
+def chosen_loss(settings: Any) -> tuple[Any, bool, float]:
     """The loss with its settings filled in, whether it needs a reference, and the weight of the cross-entropy."""
     function = find(LOSSES, settings.loss, "loss")
     module = sys.modules[function.__module__]

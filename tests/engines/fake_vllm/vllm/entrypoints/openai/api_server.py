@@ -32,6 +32,21 @@ def echoed(name: str, ids: list[int]) -> list[float | None]:
     return list(table[folder][" ".join(map(str, ids))])
 
 
+def told(body: dict[str, Any]) -> dict[str, Any]:
+    """Answers of three tokens, with these and their log-probabilities, as vLLM tells them."""
+    choices = [
+        {
+            "index": at,
+            "text": f"{body['model']} says {at}",
+            "token_ids": [5 + at, 40 + body["seed"] % 100, 2],
+            "logprobs": {"tokens": ["a", "b", "c"], "token_logprobs": [-5.0, -6.0, -5.5], "text_offset": [0, 1, 2]},
+            "finish_reason": "stop",
+        }
+        for at in range(body.get("n", 1))
+    ]
+    return {"choices": choices, "usage": {"prompt_tokens": len(body["prompt"]), "completion_tokens": 3 * len(choices)}}
+
+
 def act(seen: Seen) -> Act | None:
     """What vLLM does and :class:`Fake` does not."""
     if seen.path == "/health":
@@ -55,8 +70,15 @@ def act(seen: Seen) -> Act | None:
         return Act(200, {"object": "list", "data": [{**row, "max_model_len": 4096} for row in rows]})
     if seen.body.get("model") not in (NAME, *adapters):
         return Act(404, {"error": {"message": f"The model {seen.body.get('model')} does not exist.", "code": 404}})
-    if seen.body.get("echo"):
-        values = echoed(seen.body["model"], seen.body["prompt"])
+    return completed(seen.body)
+
+
+def completed(body: dict[str, Any]) -> Act | None:
+    """What it says where :class:`Fake` would say something else."""
+    if MISCHIEF == "tokens" and body.get("return_token_ids"):
+        return Act(200, told(body))
+    if body.get("echo"):
+        values = echoed(body["model"], body["prompt"])
         return Act(200, {"choices": [{"index": 0, "text": "", "logprobs": {"token_logprobs": values}}], "usage": {}})
     return None
 

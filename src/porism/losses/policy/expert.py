@@ -1,0 +1,38 @@
+"""Expert iteration: supervised learning on the model's own answers that are good, round after round.
+
+Anthony et al., 2017, arXiv:1705.08439; for language models rejection sampling (RAFT: Dong et al., 2023,
+arXiv:2304.06767; STaR: Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer below ``threshold``.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from porism.losses.policy import Average, Estimates, Minimised, Rollouts, Tokens, averaged, spread
+
+__all__ = ["advantages", "loss"]
+
+
+def advantages(rollouts: Rollouts, *, threshold: float = 1.0) -> Estimates:
+    """1 at the tokens of answers whose reward is at least the threshold, else 0: [N].
+
+    Args:
+        rollouts: with rewards.
+        threshold: least reward of an answer that is learnt.
+    """
+    good = torch.nan_to_num(rollouts.rewards, nan=-torch.inf) >= threshold
+    return Estimates(spread(good.to(rollouts.penalty.dtype), rollouts.answer))
+
+
+def loss(tokens: Tokens, *, average: Average = "token", max_tokens: int = 256) -> Minimised:
+    """Cross-entropy of the good answers.
+
+    Args:
+        tokens: the micro-batch.
+        average: see :func:`porism.losses.policy.averaged`; the counts are of all answers, the others add nothing.
+        max_tokens: longest answer, for ``average constant``.
+    """
+    each = -tokens.logps * tokens.advantages
+    if tokens.divergence is not None:
+        each = each + tokens.divergence
+    return Minimised(averaged(each, tokens, average, max_tokens))

@@ -1,0 +1,154 @@
+"""GRPO and RLOO through TRL's trainers, with the same problems, prompts and rewards.
+
+TRL rolls out by itself, and keeps nothing of it for a run that is cut off; what its trainers rewarded is stored at the
+end. What it has no setting for is refused.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from porism import store
+from porism.errors import MissingExtra, RecipeError
+from porism.graders import Grading, grade_all
+from porism.models.load import load
+from porism.models.machine import choose_dtype, choose_threads, prepare
+from porism.records import Attempt
+from porism.train._groups import Rollout, attempts_of
+from porism.train._rewarding import Rewarding
+
+if TYPE_CHECKING:
+    from porism.train._feed import Asked
+    from porism.train.rl import Settings
+
+__all__ = ["run"]
+
+_UNKNOWN = (
+    "micro_batch_tokens", "eval_problems", "train_layers", "peft", "minibatches", "choose", "retire_after", "engine",
+    "dynamic_sampling", "engine_options", "staleness", "kl_place", "kl_estimator", "kl_weighted", "reference_model",
+    "baseline", "threshold", "gamma", "gae_lambda", "whiten", "value_clip", "value_weight", "critic_warmup",
+)  # fmt: skip
+_LOSSES = {None: "grpo", "answer": "grpo", "token": "dapo", "constant": "dr_grpo"}
+
+
+def run(settings: Settings, out: store.Output) -> None:
+    """Train with TRL, and write model, roll-outs, metrics and card.
+
+    Raises:
+        MissingExtra: TRL is not installed.
+        RecipeError: an algorithm or a setting that TRL has no counterpart of.
+        UserError: problems, rewards or model are unfit.
+    """
+    if importlib.util.find_spec("trl") is None:
+        raise MissingExtra("trl", "'porism[trl]'", "backend trl")
+    _refuse(settings)
+    import datasets
+    import transformers
+    import trl
+
+    from porism.train import _card, _network, _progress
+    from porism.train._loop import asked
+    from porism.train._run import Job, arguments, rate
+    from porism.train._trl import given
+
+    prepare(out.keep("threads", choose_threads(settings.threads)))
+    dtype = out.keep("dtype", choose_dtype(settings.dtype))
+    out.keep("trl", trl.__version__)
+    transformers.set_seed(settings.seed)
+    loaded = load(settings.model, "float32")
+    problems = asked(settings, loaded.tokenizer)
+    network = _network.prepare(loaded, settings)
+    base = _network.name_base(network, settings)
+    checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
+    out.remove_when_finished(checkpoints)
+    per = settings.updates
+    steps = settings.max_steps or per * math.ceil(settings.epochs * math.ceil(len(problems) / settings.batch_size))
+    own = arguments(settings, Job([], None, steps=steps), dtype, checkpoints, rate(settings, network, "policy"))  # type: ignore[arg-type]
+    kept: list[Attempt] = []
+    kinds = {"grpo": (trl.GRPOTrainer, trl.GRPOConfig, _grpo), "rloo": (trl.RLOOTrainer, trl.RLOOConfig, _rloo)}
+    trainer_class, config_class, more = kinds[settings.algorithm]
+    with Grading(settings, grade_all) as grading:
+        trainer = trainer_class(
+            model=network,
+            reward_funcs=_reward(settings, problems, Rewarding(settings, grading), loaded.fingerprint, kept),
+            args=config_class(
+                **{**given(own), **_common(settings), **more(settings), "activation_checkpointing": False}
+            ),
+            train_dataset=datasets.Dataset.from_list(
+                [{"prompt": one.messages, "at": at} for at, one in enumerate(problems)]
+            ),
+            processing_class=loaded.tokenizer,
+            callbacks=[_progress.Progressing(out, metrics)],
+        )
+        trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
+        result = trainer.train()
+    out.write(store.Placed(at, one) for at, one in enumerate(kept))
+    target = out.beside("model")
+    _network.save(trainer.accelerator.unwrap_model(trainer.model), loaded.tokenizer, base, target, merge=settings.merge)
+    out.figures.update(steps=result.global_step, problems=len(problems))
+    _card.write(target, settings, out)
+    out.add(metrics, *sorted(target.iterdir()))
+
+
+def _refuse(settings: Settings) -> None:
+    """Refuse what TRL does not have.
+
+    Raises:
+        RecipeError: it is asked for.
+    """
+    if settings.algorithm not in ("grpo", "rloo"):
+        raise RecipeError(f"algorithm {settings.algorithm}: TRL has grpo and rloo. Take backend porism.")
+    fields = type(settings).model_fields
+    for name in _UNKNOWN:
+        if getattr(settings, name) != fields[name].get_default(call_default_factory=True):
+            raise RecipeError(f"{name}: TRL has no such setting. Leave it out, or take backend porism.")
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    low, high = settings.clip_low, settings.clip_high
+    return {
+        "per_device_train_batch_size": min(settings.micro_batch_size, settings.batch_size) * settings.samples,
+        "gradient_accumulation_steps": math.ceil(settings.batch_size / settings.micro_batch_size),
+        "num_generations": settings.samples,
+        "max_completion_length": settings.max_tokens,
+        "temperature": settings.temperature,
+        "beta": settings.beta,
+        "num_iterations": settings.updates,
+        "gradient_checkpointing": False,
+        **({"epsilon": low} if low is not None else {}),
+        **({"epsilon_high": high} if high is not None else {}),
+    }
+
+
+def _grpo(settings: Settings) -> dict[str, Any]:
+    return {"loss_type": _LOSSES[settings.average], "scale_rewards": settings.scale}
+
+
+def _rloo(settings: Settings) -> dict[str, Any]:
+    return {"normalize_advantages": settings.normalise}
+
+
+def _reward(
+    settings: Settings, problems: Sequence[Asked], rewarding: Rewarding, model: str, kept: list[Attempt]
+) -> Callable[..., list[float | None]]:
+    """Our rewards as a function that TRL can call; it keeps every answer with what it earned."""
+
+    def reward(
+        completions: Sequence[Any], at: Sequence[int], completion_ids: Sequence[Sequence[int]], **_: Any
+    ) -> list[float | None]:
+        attempts = []
+        for number, place in enumerate(at):
+            one = problems[place]
+            ids = [int(token) for token in completion_ids[number]]
+            cut = len(ids) >= settings.max_tokens
+            rollout = Rollout(completions[number][0]["content"], ids, [], "length" if cut else "stop")
+            found = attempts_of(one.problem, one.messages, [rollout], len(one.prompt), seed=settings.seed, model=model)
+            attempts += found
+        judged = rewarding(attempts, completion_ids)
+        kept.extend(one.attempt for one in judged)
+        return [one.reward for one in judged]
+
+    return reward

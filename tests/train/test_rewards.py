@@ -1,0 +1,80 @@
+"""Each reward by itself: what it is worth, what it needs, and where it has no opinion."""
+
+from pathlib import Path
+
+import pytest
+from train_kit import pair, train, write
+
+from conftest import attempt, problem
+from porism.errors import RecipeError
+from porism.find import find, names
+from porism.graders import Scorer
+from porism.records import Attempt, Status
+from porism.train.rewards import correct, distance, language, length, model
+from porism.train.rewards import format as stated
+
+FAILED = attempt(9, Status.ERROR, finish="error", error="the engine died", text="")
+
+
+def said(text: str, question: str = "How many?") -> Attempt:
+    return attempt(1, text=text, problem=problem(1, question=question))
+
+
+@pytest.mark.parametrize("name", [name for name in names("porism.train.rewards") if name != "model"])
+def test_an_answer_that_failed_has_no_reward(name: str) -> None:
+    found = find("porism.train.rewards", name, "reward")([FAILED, attempt(1)])
+    assert found[0] is None
+    assert isinstance(found[1], float)
+
+
+def test_correct() -> None:
+    tries = [attempt(1), attempt(1, Status.WRONG), attempt(1, Status.UNPARSED), attempt(1, Status.TRUNCATED)]
+    assert correct.reward(tries) == [1.0, 0.0, None, None]
+    assert correct.reward(tries, count_as_wrong=["truncated"]) == [1.0, 0.0, None, 0.0]
+
+
+def test_format() -> None:
+    tries = [said("#### 2"), said(r"\boxed{2}"), said("2, I think")]
+    assert stated.reward(tries) == [1.0, 1.0, 0.0]
+    assert stated.reward(tries, format_rules=["boxed"]) == [0.0, 1.0, 0.0]
+
+
+def test_length() -> None:
+    tries = [attempt(1, completion_tokens=count) for count in (10, 60, 70, 80, 100)]
+    assert length.reward(tries, max_tokens=100, overlong_buffer=40) == [0.0, 0.0, -0.25, -0.5, -1.0]
+    assert length.reward([attempt(1, completion_tokens=100, finish="length")], max_tokens=200) == [-1.0]
+
+
+def test_language() -> None:
+    tries = [said("It is two."), said("答案是二，因为一加一。"), said("2 + 2"), said("It is 二二二二二二")]
+    assert language.reward(tries)[:3] == [1.0, 0.0, 1.0]
+    assert language.reward(tries, script="han")[:2] == [0.0, 1.0]
+    assert language.reward(tries)[3] == pytest.approx(4 / 10)
+    asked = said("答えは二です", question="りんごはいくつですか")
+    assert language.reward([asked]) == [1.0]  # kana and ideographs are both Japanese
+    assert language.reward([said("the answer", question="りんごはいくつですか")]) == [0.0]
+
+
+def test_distance() -> None:
+    tries = [said("2"), said("#### 3"), said("no idea")]
+    assert distance.reward(tries) == [12.0, 6.0, None]
+    assert distance.reward(tries, distance="5-4-3-2-1") == [5.0, 3.0, None]
+    own = attempt(1, text="3", problem=problem(1, meta={"distance": {"shape": "linear", "scale": 2}}))
+    assert distance.reward([own]) == [0.5]  # what the problem itself says comes first
+
+
+def test_a_reward_model(tiny_model: Path, tmp_path: Path) -> None:
+    rows = write(tmp_path / "pairs.jsonl", [pair(number) for number in range(4)])
+    train("reward", tmp_path / "rm", rows, tiny_model, max_steps=2)
+    place = str(tmp_path / "rm" / "model")
+    tries = [attempt(1, text="It is 2."), attempt(1, text="No idea.", sample=1), FAILED, attempt(2, text="It is 3.")]
+    found = model.reward(tries, scorer=place)
+    scorer = Scorer(place)
+    for one, score in zip(tries, found, strict=True):
+        wanted = None if one is FAILED else scorer.score(one.messages, [one.text])[0]
+        assert score == (pytest.approx(wanted, abs=1e-5) if wanted is not None else None)
+    scaled = model.reward(tries, scorer=place, reward_scale=100.0)
+    assert scaled[0] == pytest.approx(100 * (found[0] or 0))
+    assert {abs(one) for one in model.reward(tries, scorer=place, reward_scale=1e6, reward_clip=2.0) if one} == {2.0}
+    with pytest.raises(RecipeError, match="needs scorer"):
+        model.reward(tries)
