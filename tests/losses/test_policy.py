@@ -126,7 +126,7 @@ def test_generalised_advantages() -> None:
 def test_expert_iteration_learns_from_good_answers_alone() -> None:
     found = by_answer(expert.advantages(rollouts([1.0, 0.5, NAN, 2.0])).advantages)
     assert found == [1.0, 0.0, 0.0, 1.0]
-    assert by_answer(expert.advantages(rollouts([1.0, 0.5, NAN, 2.0]), threshold=0.5).advantages) == [
+    assert by_answer(expert.advantages(rollouts([1.0, 0.5, NAN, 2.0]), least_reward=0.5).advantages) == [
         1.0,
         1.0,
         0.0,

@@ -28,7 +28,7 @@ def rewards(target: Path) -> list[float]:
         ("rloo", {"beta": 0.01}),
         pytest.param("reinforce-plus-plus", {"beta": 0.01, "minibatches": 2}, marks=pytest.mark.slow),
         ("ppo", {"updates": 2, "minibatches": 2, "critic_warmup": 1, "beta": 0.01}),
-        pytest.param("expert", {"threshold": 0.2}, marks=pytest.mark.slow),
+        pytest.param("expert", {"least_reward": 0.2}, marks=pytest.mark.slow),
     ],
 )
 def test_every_algorithm_learns(algorithm: str, more: dict[str, Any], tiny_model: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ CHANGES = [
     {"algorithm": "rloo"},
     {"algorithm": "reinforce_plus_plus"},
     {"algorithm": "reinforce_plus_plus", "baseline": False},
-    {"algorithm": "expert", "threshold": 0.1},
+    {"algorithm": "expert", "least_reward": 0.1},
     {"algorithm": "ppo", "updates": 2},
     {"algorithm": "ppo", "updates": 2, "gamma": 0.5},
     {"algorithm": "ppo", "updates": 2, "gae_lambda": 0.5},

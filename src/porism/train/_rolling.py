@@ -52,7 +52,9 @@ class Rolling(Training, GradingSettings):
     distance: Annotated[
         str | dict[str, Any], Field(description="with the reward distance: a preset such as 12-6-3, or settings")
     ] = "12-6-3"
-    scorer: Annotated[str, Field(description="with the reward model: a folder, or another stage's output")] = ""
+    scorer: Annotated[
+        str, Field(description="with the rewards model, reward and verifier: a folder, or another stage's output")
+    ] = ""
     reward_scale: Annotated[float, Field(description="with the reward model: its scores are multiplied by it")] = 1.0
     reward_clip: Annotated[float, Field(description="with the reward model: cut to ± this; 0: no limit", ge=0)] = 0.0
     batch_size: Annotated[int, Field(description="problems in one iteration", ge=1)] = 8
@@ -112,10 +114,9 @@ class Rolling(Training, GradingSettings):
             raise ValueError("eval_input: roll-outs have no held-out rows. Name eval_problems.")
         if not self.rewards or any(not weight for weight in self.rewards.values()):
             raise ValueError(f"rewards: expected names with weights other than 0, got {self.rewards}.")
-        if "model" in self.rewards and not self.scorer:
-            raise ValueError("rewards: 'model' needs scorer, a folder that 'porism train reward' wrote.")
-        if self.scorer and "model" not in self.rewards:
-            raise ValueError("scorer is set, and 'model' is not among the rewards. Add it, or leave it out.")
+        asking = [name for name in ("model", "reward", "verifier") if name in self.rewards]
+        if asking and not self.scorer:
+            raise ValueError(f"rewards: {asking[0]!r} needs scorer, a folder that 'porism train reward' wrote.")
         if self.staleness and self.dynamic_sampling:
             raise ValueError("staleness and dynamic_sampling exclude each other: more roll-outs would be waited for.")
         if self.temperature != 1 and (self.staleness or self.engine != "local"):

@@ -29,7 +29,7 @@ __all__ = ["run"]
 _UNKNOWN = (
     "micro_batch_tokens", "eval_problems", "train_layers", "peft", "minibatches", "choose", "retire_after", "engine",
     "dynamic_sampling", "engine_options", "staleness", "kl_place", "kl_estimator", "kl_weighted", "reference_model",
-    "baseline", "threshold", "gamma", "gae_lambda", "whiten", "value_clip", "value_weight", "critic_warmup",
+    "baseline", "least_reward", "gamma", "gae_lambda", "whiten", "value_clip", "value_weight", "critic_warmup",
 )  # fmt: skip
 _LOSSES = {None: "grpo", "answer": "grpo", "token": "dapo", "constant": "dr_grpo"}
 

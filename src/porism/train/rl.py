@@ -62,7 +62,7 @@ class Settings(Rolling):
     ] = "group"
     normalise: Annotated[bool, Field(description="rloo: advantages of the batch get mean 0 and deviation 1")] = False
     baseline: Annotated[bool, Field(description="reinforce_plus_plus: take the group's mean off first")] = True
-    threshold: Annotated[float, Field(description="expert: least reward of an answer that is learnt")] = 1.0
+    least_reward: Annotated[float, Field(description="expert: least reward of an answer that is learnt")] = 1.0
     gamma: Annotated[float, Field(description="ppo: a token later counts this much less", gt=0, le=1)] = 1.0
     gae_lambda: Annotated[float, Field(description="ppo: 1 for no bias, 0 for little variance", ge=0, le=1)] = 0.95
     whiten: Annotated[bool, Field(description="ppo: advantages of the batch get mean 0 and deviation 1")] = True
@@ -115,7 +115,7 @@ class Settings(Rolling):
 
 
 _OPTIONS = (
-    "clip_low", "clip_high", "average", "scale", "normalise", "baseline", "threshold", "gamma", "gae_lambda", "whiten",
+    "clip_low", "clip_high", "average", "scale", "normalise", "baseline", "least_reward", "gamma", "gae_lambda", "whiten",
     "value_clip", "value_weight",
 )  # fmt: skip
 """Settings that are parameters of an algorithm's functions."""

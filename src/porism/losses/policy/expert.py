@@ -1,7 +1,7 @@
 """Expert iteration: supervised learning on the model's own answers that are good, round after round.
 
 Anthony et al., 2017, arXiv:1705.08439; for language models rejection sampling (RAFT: Dong et al., 2023,
-arXiv:2304.06767; STaR: Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer below ``threshold``.
+arXiv:2304.06767; STaR: Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer below ``least_reward``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from porism.losses.policy import Average, Estimates, Minimised, Rollouts, Tokens
 __all__ = ["advantages", "loss"]
 
 
-def advantages(rollouts: Rollouts, *, threshold: float = 1.0) -> Estimates:
-    """1 at the tokens of answers whose reward is at least the threshold, else 0: [N].
+def advantages(rollouts: Rollouts, *, least_reward: float = 1.0) -> Estimates:
+    """1 at the tokens of answers whose reward is at least the least_reward, else 0: [N].
 
     Args:
         rollouts: with rewards.
-        threshold: least reward of an answer that is learnt.
+        least_reward: least reward of an answer that is learnt.
     """
-    good = torch.nan_to_num(rollouts.rewards, nan=-torch.inf) >= threshold
+    good = torch.nan_to_num(rollouts.rewards, nan=-torch.inf) >= least_reward
     return Estimates(spread(good.to(rollouts.penalty.dtype), rollouts.answer))
 
 
