@@ -80,13 +80,12 @@ class Terminal:
         self._target.flush()
 
     def _piped(self) -> Iterator[str]:
-        number = 0
         try:
-            for number, line in enumerate(self._source, start=1):
+            for line in self._source:
                 line.encode()  # in some locales bytes that are no text come as lone surrogates
                 yield line.rstrip("\r\n")
         except UnicodeError:
-            raise RecipeError(f"standard input: expected UTF-8 text, line {number or 1} or the next is none.") from None
+            raise RecipeError("standard input: expected UTF-8 text, got other bytes. Convert it first.") from None
 
     def _typed(self) -> Iterator[str]:
         while True:
