@@ -65,7 +65,8 @@ def test_two_hundred_requests_through_a_storm(start: Start) -> None:
     ],
 )
 def test_a_reply_of_wrong_types_is_a_failed_request(start: Start, reply: str, said: str) -> None:
-    with Fake(lambda seen: Act(200, reply, {}) if seen.body else None) as fake:
+    json_text = Act(200, reply, {"Content-Type": "application/json"})
+    with Fake(lambda seen: json_text if seen.body else None) as fake:
         failed, other = start(fake, retries=1).generate([chat(), chat("ho")])
         assert said in failed.samples[0].error
         assert other.samples[0].finish == "error"
