@@ -227,6 +227,14 @@ def test_a_wrong_command_ends_a_pipe(lines: str, said: str) -> None:
         talk(lines)
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_pipe_with_bytes_that_are_no_text(errors: str) -> None:
+    lines = io.TextIOWrapper(io.BytesIO(b"hi\n\xff\xfe\n"), encoding="utf-8", errors=errors)
+    chosen = chat.settings({"engine": "scripted"})(engine="scripted")
+    with pytest.raises(RecipeError, match="standard input: expected UTF-8 text"):
+        chat.talk("m", chosen, Terminal(lines, io.StringIO()))
+
+
 def test_wrong_settings_are_one_message() -> None:
     from porism import recipe
 

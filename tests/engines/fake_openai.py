@@ -224,9 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: Any, headers: dict[str, str]) -> None:
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
+        kind = {"Content-Type": "text/html" if isinstance(body, str) else "application/json"}
         self.send_header("Content-Length", str(len(data)))
-        for name, value in headers.items():
+        for name, value in (kind | headers).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)

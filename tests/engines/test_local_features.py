@@ -1,6 +1,7 @@
 """Streaming, cancelling, forced beginnings, biases, stop strings and guided answers of the local engine."""
 
 import json
+import logging
 import re
 from pathlib import Path
 from threading import Event
@@ -9,7 +10,7 @@ import pytest
 
 from porism.engines import Request, Sampling
 from porism.engines.local import Local
-from porism.errors import RecipeError
+from porism.errors import ModelError, RecipeError
 from porism.models.load import load
 from porism.records import Message
 
@@ -64,6 +65,34 @@ def test_cancelling_ends_what_is_under_way(engine: Local) -> None:
     replies = engine.generate([ask(max_tokens=150), ask("Ho", max_tokens=150)], on_text=on_text, cancel=cancel)
     assert [reply.samples[0].error for reply in replies] == ["cancelled", "cancelled"]
     assert len(seen) < 10
+    whole = engine.generate([ask(max_tokens=150), ask("Ho", max_tokens=150)])
+    for cut, made in zip(replies, whole, strict=True):  # what was made before stays
+        assert 0 < cut.samples[0].tokens == len(cut.samples[0].ids) < 10
+        assert cut.samples[0].ids == made.samples[0].ids[: cut.samples[0].tokens]
+    assert "".join(seen).startswith(replies[0].samples[0].text[:1])
+
+
+def test_half_a_character_is_told_plainly(engine: Local) -> None:
+    reply, good = engine.generate([ask("\ud800"), ask()])
+    assert reply.samples[0].error == "the prompt cannot be tokenised: it holds half a character (a lone surrogate)"
+    assert good.samples[0].error == ""
+    with pytest.raises(ModelError, match="half a character"):
+        engine.score([(ask(), "\udfff")])
+
+
+def test_an_empty_completion_has_no_scores(engine: Local) -> None:
+    assert engine.score([(ask(), "")]) == [[]]
+    assert [len(row) > 0 for row in engine.score([(ask(), ""), (ask(), "Ho")])] == [False, True]
+
+
+def test_a_long_prompt_gets_its_error_and_nothing_else_is_said(
+    engine: Local, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    long = "word " * 20_000
+    said = engine.generate([ask(long)])[0].samples[0].error
+    assert "leave room for" in said
+    assert "sequence length" not in caplog.text
 
 
 def test_an_answer_begins_with_its_prefix(engine: Local) -> None:

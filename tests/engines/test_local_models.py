@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from porism.engines import Request, Sampling
+from porism.engines._attention import Cache
 from porism.engines.local import Local
 from porism.models.load import Loaded, load
 
@@ -74,6 +75,26 @@ def test_greedy_tokens_are_those_of_generate(loaded: Loaded, shared: int) -> Non
     answers = [list(reply.samples[0].ids) for reply in replies]
     assert answers == [alone(loaded, ids, 20) for ids in asked]
     assert len({tuple(answer) for answer in answers}) > 30
+
+
+def test_one_row_alone_says_what_generate_says(loaded: Loaded) -> None:
+    """Its prompt and own tokens lie in one piece, which grows, and in which a window slides."""
+    engine = Local(loaded)
+    for ids in prompts(4):
+        request = Request(ids=ids, sampling=Sampling(max_tokens=150), logprobs=True)
+        (sample,) = engine.generate([request])[0].samples
+        assert list(sample.ids) == alone(loaded, ids, 150)
+        with torch.inference_mode():
+            logits = loaded.model(torch.tensor([[*ids, *sample.ids]]), use_cache=False).logits[0, len(ids) - 1 : -1]
+        plain = logits.log_softmax(-1)[range(len(sample.ids)), list(sample.ids)]
+        torch.testing.assert_close(torch.tensor(sample.logprobs), plain, atol=1e-4, rtol=0)
+
+
+def test_a_row_that_is_alone_stays_alone() -> None:
+    cache = Cache(alone=True)
+    cache.admit(0)
+    with pytest.raises(RuntimeError, match="a second row"):
+        cache.admit(0)
 
 
 def test_logprobs_are_those_of_a_plain_forward_pass(loaded: Loaded) -> None:

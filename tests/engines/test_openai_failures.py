@@ -56,6 +56,55 @@ def test_two_hundred_requests_through_a_storm(start: Start) -> None:
         assert engine.usage.retries == len(fake.asked()) - 200 > 20
 
 
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("[" * 100_000, "a reply that cannot be read (maximum recursion depth exceeded"),
+        ('{"choices": [{"index": Infinity, "message": {"content": "4"}}]}', "a reply that cannot be read: "),
+        ('{"choices": [{"index": "first", "message": {"content": "4"}}]}', "a reply that cannot be read: "),
+    ],
+)
+def test_a_reply_of_wrong_types_is_a_failed_request(start: Start, reply: str, said: str) -> None:
+    json_text = Act(200, reply, {"Content-Type": "application/json"})
+    with Fake(lambda seen: json_text if seen.body else None) as fake:
+        failed, other = start(fake, retries=1).generate([chat(), chat("ho")])
+        assert said in failed.samples[0].error
+        assert other.samples[0].finish == "error"
+
+
+@pytest.mark.parametrize("usage", ["many", [1], {"prompt_tokens": float("inf")}, {"prompt_tokens": -9}, {"a": 1}])
+def test_a_wrong_usage_loses_no_answer_and_counts_at_its_dearest(start: Start, usage: Any) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
+    with Fake(lambda seen: Act(200, {"choices": [choice], "usage": usage}) if seen.body else None) as fake:
+        engine = start(fake, price_in=1.0, price_out=1.0)
+        assert only(engine.generate([chat(sampling=Sampling(max_tokens=100))])).text == "4"
+        assert engine.usage.completion_tokens == 100
+        assert engine.usage.cost > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [([{"type": "text", "text": "a "}, {"type": "text", "text": "b"}], "a b"), (4, "4"), (None, "")],
+)
+def test_a_message_in_parts_is_a_text(start: Start, content: Any, text: str) -> None:
+    with Fake(message={"content": content}) as fake:
+        assert only(start(fake).generate([chat()])).text == text
+
+
+def test_token_ids_that_are_none_are_left_out(start: Start) -> None:
+    choice = {"index": 0, "message": {"content": "4"}, "finish_reason": "stop", "token_ids": "abc"}
+    with Fake(lambda seen: Act(200, {"choices": [choice]}) if seen.body else None) as fake:
+        assert only(start(fake).generate([chat()])).ids == ()
+
+
+@pytest.mark.parametrize(
+    "listed", [{"data": 5}, {"data": [{"id": "m", "max_model_len": "lots"}]}, {"data": [1, None]}, [], "m"]
+)
+def test_an_odd_list_of_models_is_no_matter(start: Start, listed: Any) -> None:
+    with Fake(lambda seen: None if seen.body else Act(200, listed)) as fake:
+        assert only(start(fake).generate([chat()])).text == "answer 0"
+
+
 def test_so_many_at_a_time(start: Start) -> None:
     with Fake(lambda seen: Act(then=True, delay=0.02)) as fake:
         start(fake, concurrency=5).generate([chat() for _ in range(40)])

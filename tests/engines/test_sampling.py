@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy import stats
 
-from porism.engines import Sampling
+from porism.engines import Request, Sampling
 from porism.engines._sampling import choose, generator, logprobs
+from porism.errors import RecipeError
 
 
 def draw(logits: torch.Tensor, n: int, **settings: object) -> torch.Tensor:
@@ -82,3 +83,51 @@ def test_generators_differ_by_seed_and_sample() -> None:
     numbers = {generator(seed, sample).random() for seed in range(20) for sample in range(20)}
     assert len(numbers) == 400
     assert generator(3, 4).random() == generator(3, 4).random()
+
+
+@pytest.mark.parametrize("temperature", [1e-320, 1e-45, 1e-39, 1e-7])
+def test_the_coldest_temperatures_take_the_likeliest(temperature: float) -> None:
+    logits = torch.tensor([-3.0, 20.0, 19.9, 4.0])
+    assert draw(logits, 20, temperature=temperature, top_p=0.9).tolist() == [1] * 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"temperature": "hot"}, "temperature: expected a number, got 'hot'"),
+        ({"temperature": math.inf}, "temperature: expected at least 0, and finite, got inf"),
+        ({"temperature": math.nan}, "temperature: expected at least 0, and finite, got nan"),
+        ({"top_p": None}, "top_p: expected a number, got None"),
+        ({"max_tokens": 4.5}, "max_tokens: expected a whole number, got 4.5"),
+        ({"stop": "END"}, "stop: expected a tuple of texts, such as ('END',), got 'END'"),
+        ({"stop": ["END"]}, "stop: expected a tuple of texts, such as ('END',), got ['END']"),
+        ({"logit_bias": {5: 1.0}}, "logit_bias: expected a tuple of pairs (token id, finite number), got {5: 1.0}"),
+        ({"logit_bias": ((5, math.nan),)}, "logit_bias: expected a tuple of pairs (token id, finite number)"),
+        ({"logit_bias": ((5,),)}, "logit_bias: expected a tuple of pairs (token id, finite number)"),
+        ({"json_schema": {"type": "object"}}, "json_schema: expected a text, got {'type': 'object'}"),
+        ({"regex": 3}, "regex: expected a text, got 3"),
+    ],
+)
+def test_values_of_another_type_are_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Sampling(**settings)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"messages": "hello"}, "messages: expected a list of {'role': text, 'content': text}, got 'hello'"),
+        ({"messages": [{"content": "x"}]}, "messages: expected a list"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages: expected a list"),
+        ({"ids": [1.5]}, "ids: expected whole numbers, got [1.5]"),
+        ({"text": ["a"]}, "text: expected a text, got ['a']"),
+        ({"text": "a", "n": 1.5}, "n: expected at least 1, and whole, got 1.5"),
+        ({"text": "a", "n": 0}, "n: expected at least 1, and whole, got 0"),
+        ({"text": "a", "first": -1}, "first: expected at least 0, and whole, got -1"),
+    ],
+)
+def test_requests_that_are_none_are_refused(values: dict[str, object], said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Request(**values)  # type: ignore[arg-type]
+    assert said in str(caught.value)

@@ -222,3 +222,8 @@ def test_weights_are_hashed_once_as_long_as_they_stay(tiny_model: Path, monkeypa
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
     assert fingerprint(str(folder)) != first
     assert read == ["config.json"]
+
+
+def test_an_empty_name_is_not_the_folder_where_one_is() -> None:
+    with pytest.raises(ModelError, match="no model ''"):
+        pull.locate("")

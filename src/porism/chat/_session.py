@@ -144,10 +144,14 @@ class Session:
 
         Raises:
             ContextFull: none.
+            ModelError: the conversation cannot be tokenised.
         """
         if self._reading is None or not self._reading.context:
             return None
-        length, context = len(encode(self._reading.tokenizer, self.messages)), self._reading.context
+        try:
+            length, context = len(encode(self._reading.tokenizer, self.messages)), self._reading.context
+        except TypeError as error:
+            raise ModelError(f"the question cannot be tokenised: {error}.") from None
         if length >= context:
             raise ContextFull(
                 f"the conversation has {length:,} tokens, and the model reads {context:,} at most. Begin a new one "

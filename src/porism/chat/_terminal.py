@@ -11,6 +11,7 @@ from typing import TextIO
 
 from porism import console
 from porism.chat._thoughts import Part
+from porism.errors import RecipeError
 
 __all__ = ["Terminal"]
 
@@ -38,9 +39,13 @@ class Terminal:
         )
 
     def questions(self) -> Iterator[str]:
-        """What the user types, until Ctrl-D, Ctrl-C, or the end of the pipe. Several lines stand between ``\"\"\"``."""
+        """What the user types, until Ctrl-D, Ctrl-C, or the end of the pipe. Several lines stand between ``\"\"\"``.
+
+        Raises:
+            RecipeError: what comes through the pipe is not UTF-8.
+        """
         if not self.interactive:
-            yield from self._joined(line.rstrip("\r\n") for line in self._source)
+            yield from self._joined(self._piped())
             return
         with self._remembered():
             yield from self._joined(self._typed())
@@ -73,6 +78,14 @@ class Terminal:
             self.end()
         self._target.write(f"{console.printable(text)}\n")
         self._target.flush()
+
+    def _piped(self) -> Iterator[str]:
+        try:
+            for line in self._source:
+                line.encode()  # in some locales bytes that are no text come as lone surrogates
+                yield line.rstrip("\r\n")
+        except UnicodeError:
+            raise RecipeError("standard input: expected UTF-8 text, got other bytes. Convert it first.") from None
 
     def _typed(self) -> Iterator[str]:
         while True:

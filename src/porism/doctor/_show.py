@@ -57,7 +57,7 @@ def show(found: Iterable[Check | Preview], options: Options, data: str, console:
         if item.cure:
             line.append(f" → {printable(item.cure)}", style="cyan")
         console.print(line, soft_wrap=not console.is_terminal)
-    console.print(_sum(counts, options, data))
+    console.print(_sum(counts, options, data), soft_wrap=not console.is_terminal)
     return not counts[Status.FAILED]
 
 

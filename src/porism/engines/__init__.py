@@ -5,9 +5,12 @@ An engine is a module with ``start(model, **options) -> Engine``.
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
+from types import UnionType
 from typing import TYPE_CHECKING, Protocol
 
 from porism.errors import RecipeError
@@ -29,7 +32,7 @@ class Sampling:
     """How tokens are chosen and when to stop.
 
     Raises:
-        RecipeError: a value outside its range.
+        RecipeError: a value outside its range, or of another type.
     """
 
     temperature: float = 0.0
@@ -52,8 +55,16 @@ class Sampling:
     """A regular expression that the whole answer matches; behind a prefix, all that comes after it."""
 
     def __post_init__(self) -> None:
+        for name in ("temperature", "top_p", "min_p"):
+            _must(isinstance(getattr(self, name), int | float), name, "a number", getattr(self, name))
+        for name in ("top_k", "max_tokens"):
+            _must(isinstance(getattr(self, name), int), name, "a whole number", getattr(self, name))
+        for name in ("json_schema", "regex"):
+            _must(isinstance(getattr(self, name), str), name, "a text", getattr(self, name))
+        _must(_all_are(self.stop, str), "stop", "a tuple of texts, such as ('END',)", self.stop)
+        _must(_is_bias(self.logit_bias), "logit_bias", "a tuple of pairs (token id, finite number)", self.logit_bias)
         limits = (
-            (self.temperature >= 0, "temperature", "at least 0", self.temperature),
+            (0 <= self.temperature < math.inf, "temperature", "at least 0, and finite", self.temperature),
             (0 < self.top_p <= 1, "top_p", "in (0, 1]", self.top_p),
             (self.top_k >= 0, "top_k", "at least 0", self.top_k),
             (0 <= self.min_p <= 1, "min_p", "in [0, 1]", self.min_p),
@@ -63,8 +74,27 @@ class Sampling:
             (not (self.json_schema and self.regex), "regex", "none beside json_schema", self.regex),
         )
         for holds, name, wanted, value in limits:
-            if not holds:
-                raise RecipeError(f"{name}: expected {wanted}, got {value!r}.")
+            _must(holds, name, wanted, value)
+
+
+def _must(holds: bool, name: str, wanted: str, value: object) -> None:
+    if not holds:
+        raise RecipeError(f"{name}: expected {wanted}, got {reprlib.repr(value)}.")
+
+
+def _all_are(values: object, kind: type | UnionType) -> bool:
+    return isinstance(values, tuple) and all(isinstance(value, kind) for value in values)
+
+
+def _is_bias(values: object) -> bool:
+    return isinstance(values, tuple) and all(
+        _all_are(pair, int | float) and len(pair) == 2 and isinstance(pair[0], int) and math.isfinite(pair[1])
+        for pair in values
+    )
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(value.get(name), str) for name in ("role", "content"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +102,7 @@ class Request:
     """One prompt to be answered ``n`` times: messages, or bare text, or token ids.
 
     Raises:
-        RecipeError: none of the three or several of them, or ``n`` below 1.
+        RecipeError: none of the three or several of them, ``n`` below 1, or a value of another type.
     """
 
     messages: Sequence[Message] = ()
@@ -95,8 +125,14 @@ class Request:
         given = [name for name in ("messages", "text", "ids") if len(getattr(self, name))]
         if len(given) != 1:
             raise RecipeError(f"a request takes one of messages, text and ids, got {', '.join(given) or 'none'}.")
-        if self.n < 1:
-            raise RecipeError(f"n: expected at least 1, got {self.n}.")
+        wanted = "a list of {'role': text, 'content': text}"
+        _must(all(map(_is_message, self.messages)), "messages", wanted, self.messages)
+        _must(all(isinstance(token, int) for token in self.ids), "ids", "whole numbers", self.ids)
+        for name in ("text", "prefix"):
+            _must(isinstance(getattr(self, name), str), name, "a text", getattr(self, name))
+        for name, least in (("n", 1), ("first", 0)):
+            value = getattr(self, name)
+            _must(isinstance(value, int) and value >= least, name, f"at least {least}, and whole", value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

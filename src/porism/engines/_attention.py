@@ -1,6 +1,7 @@
 """Attention over a cache in three parts: what all prompts begin with, each prompt, and each row's own tokens.
 
 The samples of one prompt read its keys and values together, once; what all prompts begin with is read once for all.
+A row that is alone has its prompt and its own tokens in one piece, which takes fewer operations.
 Heads that share keys are not expanded, and nothing is padded in the prefill. Registered with transformers'
 ``AttentionInterface``, so that a model's own layers run unchanged: they are shown all rows as one sequence.
 
@@ -38,12 +39,19 @@ class _Layer:
     """Keys [G, H, D, P] and values [G, H, P, D]: the prompts, padded at the end."""
     own: tuple[torch.Tensor, torch.Tensor] | None = None
     """Keys [R, H, D, room] and values [R, H, room, D]: many small products are twice as fast with keys laid out so."""
+    whole: tuple[torch.Tensor, torch.Tensor] | None = None
+    """[1, H, room, D] each: the prompt and the own tokens of a row that is alone."""
 
 
 class Cache:
-    """Keys and values of everything that rows still need."""
+    """Keys and values of everything that rows still need.
 
-    def __init__(self) -> None:
+    Args:
+        alone: there is one prompt and one row from beginning to end.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
         self.layers: dict[int, _Layer] = {}
         self.lead_length = 0
         self.prompt_lengths: list[int] = []
@@ -77,6 +85,8 @@ class Cache:
 
     def admit(self, prompt: int) -> None:
         """Add a row that answers a prompt which has been computed."""
+        if self._alone and self.row_prompt:
+            raise RuntimeError("a second row in the cache of a row that is alone")
         self.row_prompt.append(prompt)
         self.row_lengths.append(0)
         self._places = None
@@ -84,7 +94,7 @@ class Cache:
     @contextmanager
     def stepping(self) -> Iterator[None]:
         """In here, a forward pass over one token of each row stores it and attends to all before it."""
-        self._step = self._prepare()
+        self._step = None if self._alone else self._prepare()
         yield
         self._step = None
         self.row_lengths = [length + 1 for length in self.row_lengths]
@@ -134,6 +144,8 @@ class Cache:
         layer = self.layers.setdefault(layer_number, _Layer())
         if self._prefill is not None:
             return self._fill(layer, self._prefill, (query, key, value), how)
+        if self._alone:
+            return self._advance_alone(layer, (query, key, value), how)
         if self._step is None:
             raise RuntimeError("neither prefilling nor stepping")
         return self._advance(layer, self._step, (query, key, value), how)
@@ -149,7 +161,9 @@ class Cache:
         split = (torch.split(tensor, list(lengths), dim=2) for tensor in tensors)
         for q, *own in zip(*split, strict=True):
             k, v = own
-            if self._is_lead:
+            if self._alone:
+                layer.whole = (k, v)
+            elif self._is_lead:
                 layer.lead = (k[0], v[0])
             else:
                 layer.prompts.append((k[0], v[0]))
@@ -158,6 +172,28 @@ class Cache:
                 k, v = (torch.cat([lead[None], new], 2) for lead, new in zip(layer.lead, own, strict=True))
             parts.append(_causal(q, k, v, how))
         return torch.cat(parts, dim=2).transpose(1, 2)
+
+    def _advance_alone(
+        self, layer: _Layer, tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor], how: _How
+    ) -> torch.Tensor:
+        query, *new = tensors
+        if layer.whole is None:
+            raise RuntimeError("the prompt was not computed")
+        now = self.prompt_lengths[0] + self.row_lengths[0]
+        if now >= layer.whole[0].shape[2]:
+            more = (0, 0, 0, now + _GROW - layer.whole[0].shape[2])
+            layer.whole = functional.pad(layer.whole[0], more), functional.pad(layer.whole[1], more)
+        for part, token in zip(layer.whole, new, strict=True):
+            part[:, :, now : now + 1] = token
+        seen = slice(0 if how.window is None else max(0, now + 1 - how.window), now + 1)
+        key, value = (part[:, :, seen] for part in layer.whole)
+        heads, size = key.shape[1], key.shape[3]
+        q = query.view(1, heads, -1, size)  # query heads that share keys read them as so many tokens would
+        if how.softcap is None:
+            out = functional.scaled_dot_product_attention(q, key, value, scale=how.scaling)
+        else:
+            out = _read(q * how.scaling, key.transpose(2, 3), value, None, how).out
+        return out.reshape(1, 1, -1, size)
 
     def _advance(
         self, layer: _Layer, step: _Step, tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor], how: _How

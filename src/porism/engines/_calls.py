@@ -224,7 +224,7 @@ class Caller:
         try:
             async with asyncio.timeout_at(min(clock() + self._policy.timeout, end)):
                 value = await self._once(path, body, options, into)
-        except (self._openai.APIError, TimeoutError, ValueError) as error:
+        except (self._openai.APIError, TimeoutError, ValueError, RecursionError) as error:
             failure = self._failure(error)
             if into is not None and into.shown:
                 failure.again = False
@@ -314,7 +314,7 @@ class _Answer(NamedTuple):
 def _model_names(listed: Any) -> list[str]:
     """The names in a reply of ``/models``."""
     rows = listed.get("data") if isinstance(listed, dict) else None
-    return [str(row["id"]) for row in rows or [] if isinstance(row, dict) and "id" in row]
+    return [str(row["id"]) for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict) and "id" in row]
 
 
 def client_library(engine: str = "openai") -> Any:

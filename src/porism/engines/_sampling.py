@@ -19,6 +19,8 @@ from porism.records import content_id
 
 __all__ = ["choose", "generator", "logprobs"]
 
+_COLDEST = 1e-6
+"""Below it only the likeliest token is left, and scores that are divided by it would overflow."""
 _BLOCK = 256
 _NUCLEUS = 1_024
 """Likeliest tokens that are sorted for ``top_p``; a row whose nucleus is larger is sorted whole."""
@@ -47,7 +49,7 @@ def choose(
         logits_R_V[:, token] += bias
     if allowed_R_V is not None:
         logits_R_V.masked_fill_(~allowed_R_V, float("-inf"))
-    if sampling.temperature == 0:
+    if sampling.temperature < _COLDEST:
         return logits_R_V.argmax(-1)
     scores = logits_R_V.float()
     if sampling.temperature != 1:

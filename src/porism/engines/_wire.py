@@ -13,7 +13,7 @@ from porism.engines._streams import Cutter, joined
 from porism.errors import RecipeError
 from porism.records import Finish, content_id
 
-__all__ = ["Answer", "Server", "answer", "body", "check", "dearest", "path"]
+__all__ = ["Answer", "Server", "answer", "body", "check", "count", "dearest", "path"]
 
 _MOST_STOPS = 4
 """Stop strings that OpenAI's own server takes in a request, and vLLM's too."""
@@ -142,20 +142,20 @@ def answer(reply: Any, request: Request, numbers: Sequence[int]) -> Answer:
     Raises:
         ValueError: it is not the reply of such a server.
     """
-    try:
-        return _answer(reply, request, numbers)
-    except (AttributeError, KeyError, TypeError):
-        raise ValueError(f"a reply that cannot be read: {str(reply)[:80]!r}") from None
-
-
-def _answer(reply: Any, request: Request, numbers: Sequence[int]) -> Answer:
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError(
             f"expected JSON with choices, got {str(reply)[:80]!r}; check base_url, which mostly ends in /v1"
         )
-    usage = reply.get("usage") or {}
-    prompt, total = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+    try:
+        return _answer(choices, reply.get("usage"), request, numbers)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        raise ValueError(f"a reply that cannot be read: {str(reply)[:80]!r}") from None
+
+
+def _answer(choices: list[dict[str, Any]], usage: Any, request: Request, numbers: Sequence[int]) -> Answer:
+    used = usage if isinstance(usage, dict) else {}
+    prompt, total = (count(used.get(name)) for name in ("prompt_tokens", "completion_tokens"))
     ordered = sorted(choices, key=lambda choice: int(choice.get("index") or 0))[: len(numbers)]
     pieces = [_piece(choice) for choice in ordered]
     counts = _shares(pieces, total)
@@ -163,6 +163,11 @@ def _answer(reply: Any, request: Request, numbers: Sequence[int]) -> Answer:
         number: _sample(piece, count, request) for number, piece, count in zip(numbers, pieces, counts, strict=False)
     }
     return Answer(samples, prompt, total or sum(counts), bool(prompt or total))
+
+
+def count(value: Any) -> int:
+    """A number of tokens that a server tells; 0 for whatever is no such number."""
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 class _Piece(NamedTuple):
@@ -184,8 +189,17 @@ def _piece(choice: Mapping[str, Any]) -> _Piece:
     else:
         thoughts, text = "", choice.get("text") or ""
     tokens, logprobs = _logprobs(choice.get("logprobs"))
-    ids = tuple(choice.get("token_ids") or ())
-    return _Piece(str(thoughts), str(text), str(choice.get("finish_reason") or "stop"), tokens, logprobs, ids)
+    listed = choice.get("token_ids")
+    numbers = isinstance(listed, list) and all(isinstance(token, int) for token in listed)
+    ids = tuple(listed) if isinstance(listed, list) and numbers else ()
+    return _Piece(_said(thoughts), _said(text), str(choice.get("finish_reason") or "stop"), tokens, logprobs, ids)
+
+
+def _said(content: Any) -> str:
+    """A message's text, which some servers send in parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content)
+    return str(content)
 
 
 def _logprobs(found: Any) -> tuple[list[str], list[float]]:

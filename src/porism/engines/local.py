@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,7 @@ from porism.errors import ModelError, RecipeError
 from porism.models import memory
 from porism.models.load import Loaded, load
 from porism.models.machine import Dtype, choose_dtype, choose_threads, prepare
-from porism.prompts.render import encode
+from porism.prompts.render import encode, text_ids
 
 if TYPE_CHECKING:
     import random
@@ -69,11 +69,14 @@ class _Call:
     def cancelled(self) -> bool:
         return self.cancel is not None and self.cancel.is_set()
 
-    def end_all(self, rows: Sequence[_Row]) -> None:
-        """End what was not finished when the call was cancelled."""
+    def end_all(self, rows: Sequence[_Row], text: Callable[[_Row, Request], str]) -> None:
+        """End what was not finished when the call was cancelled, with the text so far."""
         for row in rows:
-            cancelled = Sample(text="", finish="error", error="cancelled")
-            self.done.setdefault((row.request, row.sample), cancelled)
+            if (row.request, row.sample) not in self.done:
+                said = text(row, self.requests[row.request]) if row.ids else ""
+                self.done[row.request, row.sample] = Sample(
+                    text=said, finish="error", error="cancelled", tokens=len(row.ids), ids=tuple(row.ids)
+                )
 
 
 class Local:
@@ -170,11 +173,8 @@ class Local:
             ModelError: they do not fit the context, or cannot be tokenised.
         """
         try:
-            prompt, completion = (
-                self._encode(request),
-                list(self._tokenizer(text, add_special_tokens=False)["input_ids"]),
-            )
-        except (TypeError, UnicodeEncodeError) as error:
+            prompt, completion = self._encode(request), text_ids(self._tokenizer, text, special=False)
+        except TypeError as error:
             raise ModelError(f"a prompt or completion to be scored cannot be tokenised: {error}.") from None
         reason = self._wrong(prompt, self._context - len(completion))
         if reason:
@@ -198,7 +198,7 @@ class Local:
         cache = Cache()
         with attention(self._network), cache.prefilling([len(prompt) + len(own) for prompt, own in batch]):
             logits = self._forward(cache, [[*prompt, *completion] for prompt, completion in batch], keep)
-        scores = iter(logprobs(logits, torch.tensor(targets, device=logits.device)).tolist())
+        scores = iter(logprobs(logits, torch.tensor(targets, device=logits.device, dtype=torch.long)).tolist())
         return [[next(scores) for _ in completion] for _, completion in batch]
 
     def _score_plainly(self, prompt: list[int], completion: list[int]) -> list[float]:
@@ -209,7 +209,7 @@ class Local:
 
         device = self._network.device
         logits = self._network(input_ids=torch.tensor([prompt + completion], device=device), use_cache=False).logits[0]
-        scores = logprobs(logits[len(prompt) - 1 : -1], torch.tensor(completion, device=device))
+        scores = logprobs(logits[len(prompt) - 1 : -1], torch.tensor(completion, device=device, dtype=torch.long))
         found: list[float] = scores.tolist()
         return found
 
@@ -237,12 +237,10 @@ class Local:
         if request.messages:
             ids = encode(self._tokenizer, request.messages)
         elif request.text:
-            ids = list(self._tokenizer(request.text)["input_ids"])
+            ids = text_ids(self._tokenizer, request.text, special=True)
         else:
             ids = list(request.ids)
-        return ids + list(
-            self._tokenizer(request.prefix, add_special_tokens=False)["input_ids"] if request.prefix else []
-        )
+        return ids + (text_ids(self._tokenizer, request.prefix, special=False) if request.prefix else [])
 
     def _encoded(self, call: _Call, index: int) -> tuple[int, ...]:
         """The prompt's token ids; a request that cannot be answered gets its error.
@@ -266,7 +264,7 @@ class Local:
         try:
             ids = tuple(self._encode(request))
             reason = self._wrong(ids, self._context - most)
-        except (TypeError, UnicodeEncodeError) as error:  # half of a surrogate pair
+        except TypeError as error:
             reason = f"the prompt cannot be tokenised: {error}"
         if reason:
             failed = Sample(text="", finish="error", error=reason)
@@ -318,7 +316,7 @@ class Local:
 
         waiting.reverse()
         most = self._most_rows(call, waiting)
-        cache = Cache()
+        cache = Cache(alone=len(waiting) == 1)
         lead = _common_beginning([row.prompt for row in waiting])
         if lead:
             with cache.prefilling([lead], lead=True):
@@ -327,7 +325,7 @@ class Local:
         live: list[int] = []
         while waiting or live:
             if call.cancelled:
-                call.end_all([*waiting, *rows])
+                call.end_all([*waiting, *rows], self._text)
                 return
             room = most - len(live)
             if waiting and room >= min(len(waiting), max(1, most // 8)):
@@ -371,7 +369,7 @@ class Local:
 
                 def done(rows: list[_Row] = chosen) -> list[bool]:
                     if call.cancelled:
-                        call.end_all(rows)
+                        call.end_all(rows, self._text)
                     return [(row.request, row.sample) in call.done for row in rows]
 
                 if not all(done()):
@@ -425,7 +423,7 @@ class Local:
             input_ids=torch.tensor([ids], device=device),
             position_ids=torch.tensor([positions], device=device),
             use_cache=False,
-            logits_to_keep=torch.tensor(list(keep), device=device),
+            logits_to_keep=torch.tensor(list(keep), device=device, dtype=torch.long),
             porism_cache=cache,
         )
         logits: torch.Tensor = out.logits[0]

@@ -186,13 +186,13 @@ class OpenAI:
                 raise self._unreachable(failure.reason) from None
             listed = {}
         rows = listed.get("data") if isinstance(listed, dict) else None
-        rows = [row for row in rows or [] if isinstance(row, dict)]
+        rows = [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict)]
         own: dict[str, Any] = next((row for row in rows if row.get("id") == self._server.model), {})
         described = {name: own[name] for name in _DESCRIBES if name in own}
         what = json.dumps([self._base_url, self._server.model, described], sort_keys=True)
         self.model = hashlib.sha256(what.encode()).hexdigest()
         self._server.vllm = self._server.vllm or own.get("owned_by") == "vllm"
-        self._server.context = int(own.get("max_model_len") or 0)
+        self._server.context = _wire.count(own.get("max_model_len"))
 
     def _unreachable(self, reason: str) -> ModelError:
         return ModelError(f"{self._base_url} cannot be reached: {reason}. Is the server running, and base_url right?")

