@@ -115,8 +115,8 @@ class Settings(Rolling):
 
 
 _OPTIONS = (
-    "clip_low", "clip_high", "average", "scale", "normalise", "baseline", "least_reward", "gamma", "gae_lambda", "whiten",
-    "value_clip", "value_weight",
+    "clip_low", "clip_high", "average", "scale", "normalise", "baseline", "least_reward", "gamma", "gae_lambda",
+    "whiten", "value_clip", "value_weight",
 )  # fmt: skip
 """Settings that are parameters of an algorithm's functions."""
 

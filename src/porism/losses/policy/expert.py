@@ -1,7 +1,8 @@
 """Expert iteration: supervised learning on the model's own answers that are good, round after round.
 
 Anthony et al., 2017, arXiv:1705.08439; for language models rejection sampling (RAFT: Dong et al., 2023,
-arXiv:2304.06767; STaR: Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer below ``least_reward``.
+arXiv:2304.06767; STaR: Zelikman et al., 2022, arXiv:2203.14465). Nothing is learnt from an answer with a reward below
+``least_reward``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ __all__ = ["advantages", "loss"]
 
 
 def advantages(rollouts: Rollouts, *, least_reward: float = 1.0) -> Estimates:
-    """1 at the tokens of answers whose reward is at least the least_reward, else 0: [N].
+    """1 at the tokens of answers whose reward is at least ``least_reward``, else 0: [N].
 
     Args:
         rollouts: with rewards.
-        least_reward: least reward of an answer that is learnt.
+        least_reward: of an answer that is learnt.
     """
     good = torch.nan_to_num(rollouts.rewards, nan=-torch.inf) >= least_reward
     return Estimates(spread(good.to(rollouts.penalty.dtype), rollouts.answer))
