@@ -9,7 +9,7 @@ from train_kit import assistant, pair, train, user, write
 
 from conftest import attempt, lines, problem
 from porism import graders, pipeline, store
-from porism.errors import DataError, ModelError, RecipeError
+from porism.errors import ModelError, RecipeError
 from porism.graders import Scorer
 from porism.graders._scorer import probability
 from porism.models.export import export
@@ -136,17 +136,17 @@ def test_tags_and_margins(reward: str, tmp_path: Path) -> None:
     right, wrong, same, both = (row["meta"] for row in lines(tmp_path / "x" / "records.jsonl"))
     assert right["reward"] > wrong["reward"]
     assert same["reward"] == pytest.approx(right["reward"], abs=1e-4)
-    assert both["margin"] == pytest.approx(right["reward"] - wrong["reward"], abs=1e-4)
+    assert both["reward_difference"] == pytest.approx(right["reward"] - wrong["reward"], abs=1e-4)
     tagged = tmp_path / "t.jsonl"
     tagged.write_text("".join(json.dumps(row) + "\n" for row in lines(tmp_path / "x" / "records.jsonl")[:2]))
     stage("curate", "pair", tmp_path / "p", input=[str(tagged)])
     made = lines(tmp_path / "p" / "records.jsonl")[0]
     assert made["chosen"][0]["content"] == RIGHT
     assert made["meta"]["by"] == "reward"
-    assert made["meta"]["margin"] == pytest.approx(both["margin"], abs=1e-4)
-    bare = write(tmp_path / "b.jsonl", [problem(0)])
-    with pytest.raises(DataError, match=r"\(problem\) has no answer that a scorer could score"):
-        stage("curate", "tag", tmp_path / "y", input=[bare], tags=["words"], scorer=reward)
+    assert made["meta"]["margin"] == pytest.approx(both["reward_difference"], abs=1e-4)
+    bare = write(tmp_path / "b.jsonl", [problem(0, solution="")])
+    stage("curate", "tag", tmp_path / "y", input=[bare], tags=["words"], scorer=reward)
+    assert "reward" not in lines(tmp_path / "y" / "records.jsonl")[0]["meta"], "a problem has no answer to score"
 
 
 def test_responses_are_paired_by_a_scorer(reward: str, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_responses_are_paired_by_a_scorer(reward: str, tmp_path: Path) -> None:
     stage("synth", "respond", tmp_path / "x", scorer=reward, **settings)
     align = lines(tmp_path / "x" / "align.jsonl")
     assert [row["chosen"][0]["content"] for row in align] == [RIGHT]
-    with pytest.raises(RecipeError, match="reward and scorer both"):
+    with pytest.raises(RecipeError, match="scorer and reward both"):
         stage("synth", "respond", tmp_path / "y", scorer=reward, reward="a.py:b", **settings)
 
 
