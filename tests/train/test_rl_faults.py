@@ -45,7 +45,7 @@ def test_a_broken_reward_stops_and_keeps_the_roll_outs(name: str, told: str, tin
 
 
 def test_a_service_that_was_down_costs_nothing(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    """A reward that works again: the roll-outs of the session that failed are judged, not made again."""
+    """A reward that works again: the roll-outs of the failed run are judged, not made again."""
     (tmp_path / "own.py").write_text(
         f"import pathlib\n{CODE['letters']}\n\ndef asked(**columns):\n"
         f"    if not pathlib.Path({str(tmp_path / 'up')!r}).exists():\n        raise ConnectionError('down')\n"
