@@ -1,5 +1,6 @@
 """What every benchmark does at its end: say on what it ran, and write or print the result."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -11,7 +12,7 @@ from typing import Any
 
 from porism import store
 
-__all__ = ["finish", "machine", "processor"]
+__all__ = ["finish", "machine", "processor", "versions"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,7 +28,7 @@ def finish(name: str, result: dict[str, Any], packages: list[str], *, small: boo
     """
     whole = {
         **result,
-        "versions": {package: importlib.metadata.version(package) for package in packages} | result.get("versions", {}),
+        "versions": versions(packages) | result.get("versions", {}),
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -36,6 +37,15 @@ def finish(name: str, result: dict[str, Any], packages: list[str], *, small: boo
         sys.stdout.write(text)
     else:
         store.write_text(RESULTS / f"{name}.json", text)
+
+
+def versions(packages: list[str]) -> dict[str, str]:
+    """The versions of those packages that are here; a peer that a small run leaves out need not be."""
+    here: dict[str, str] = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            here[package] = importlib.metadata.version(package)
+    return here
 
 
 def machine() -> dict[str, Any]:

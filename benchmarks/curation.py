@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
@@ -243,8 +242,7 @@ def memory(plan: Plan, parts: Parts, scratch: Path) -> dict[str, Any]:
 def _key(plan: Plan) -> str:
     """A hash of all that the figures depend on."""
     files = sorted([*(ROOT / "src/porism/curate").glob("*.*"), *Path(__file__).parent.glob("_*.py"), Path(__file__)])
-    versions = [importlib.metadata.version(package) for package in PACKAGES]
-    told = json.dumps([list(plan), versions, _kit.machine()]).encode()
+    told = json.dumps([list(plan), _kit.versions(PACKAGES), _kit.machine()]).encode()
     return hashlib.sha256(b"\0".join([told, *(file.read_bytes() for file in files)])).hexdigest()
 
 
