@@ -1,5 +1,6 @@
-"""What every benchmark does at its end: say on what it ran, and write or print the result."""
+"""What every benchmark does: read its settings, find its data, say on what it ran, write or print the result."""
 
+import argparse
 import contextlib
 import importlib.metadata
 import json
@@ -12,9 +13,30 @@ from typing import Any
 
 from porism import store
 
-__all__ = ["finish", "machine", "processor", "versions"]
+__all__ = ["DATA", "finish", "has_data", "machine", "parser", "processor", "versions"]
 
 RESULTS = Path(__file__).parent / "results"
+DATA = Path(os.environ.get("PORISM_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+def parser(description: str | None, small: str) -> argparse.ArgumentParser:
+    """A command line with ``--small``, which prints what a few of its work units give.
+
+    Args:
+        description: the script's docstring, whose first line is shown.
+        small: what few is.
+    """
+    made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    made.add_argument("--small", action="store_true", help=f"{small}, printed, not stored")
+    return made
+
+
+def has_data(file: str) -> bool:
+    """Whether a file of the real data is here; says so on standard output where it is not."""
+    if (DATA / file).is_file():
+        return True
+    sys.stdout.write(json.dumps({"command": "", "skipped": f"no data in {DATA}; set PORISM_DATA"}) + "\n")
+    return False
 
 
 def finish(name: str, result: dict[str, Any], packages: list[str], *, small: bool) -> None:

@@ -24,7 +24,6 @@ import functools
 import hashlib
 import json
 import math
-import os
 import statistics
 import subprocess
 import sys
@@ -41,7 +40,6 @@ from _twins import LONGEST_FLAT, THRESHOLD, one, store_corpus
 from porism import store
 
 ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("PORISM_DATA") or ROOT.parent / "shared" / "data")
 PARTIAL = _kit.RESULTS / "curation.partial.json"
 PACKAGES = ["porism", "faiss-cpu", "semhash", "numpy", "torch"]
 TARGETS = {
@@ -146,7 +144,7 @@ def duplicates(plan: Plan, parts: Parts, scratch: Path) -> dict[str, Any]:
 
 def _made(size: int, limit: int, folder: Path) -> None:
     folder.mkdir()
-    texts = sentences(DATA, limit)
+    texts = sentences(_kit.DATA, limit)
     made = corpus(size, len(texts.plain))
     store_corpus(folder, made, vectors(made, texts), limit)
 
@@ -220,7 +218,7 @@ def leaks(plan: Plan, parts: Parts) -> dict[str, Any]:
     return {
         name: parts.get(
             f"contamination {name}",
-            functools.partial(contamination, DATA, plan.of_each, plan.clean, methods, numbers),
+            functools.partial(contamination, _kit.DATA, plan.of_each, plan.clean, methods, numbers),
         )
         for name, methods, numbers in ways
     }
@@ -259,8 +257,7 @@ def _plan(chosen: argparse.Namespace) -> Plan:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few records, printed, not stored")
+    parser = _kit.parser(__doc__, "a few records")
     parser.add_argument("--quick", action="store_true", help="a first look, also on a busy machine")
     parser.add_argument("--sizes", nargs="+", type=int, default=[10_000, 100_000, 1_000_000], help="records")
     parser.add_argument("--rounds", type=int, default=3, help="how often sides take turns up to 100,000 records")
@@ -269,16 +266,15 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.one:
         side, folder, part, of = chosen.one
-        sys.stdout.write(json.dumps(one(side, Path(folder), DATA, int(part), int(of))) + "\n")
+        sys.stdout.write(json.dumps(one(side, Path(folder), _kit.DATA, int(part), int(of))) + "\n")
         return
-    if not (DATA / "gsm8k_train.jsonl").is_file():
-        sys.stdout.write(json.dumps({"command": "", "skipped": f"no data in {DATA}; set PORISM_DATA"}) + "\n")
+    if not _kit.has_data("gsm8k_train.jsonl"):
         return
     plan = _plan(chosen)
     parts = Parts(None if chosen.small else PARTIAL, _key(plan))
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        tags = parts.get("tagger", functools.partial(tagger, DATA))
+        tags = parts.get("tagger", functools.partial(tagger, _kit.DATA))
         found = leaks(plan, parts)
         results = duplicates(plan, parts, scratch)
         flat_memory = memory(plan, parts, scratch)

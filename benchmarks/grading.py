@@ -9,25 +9,19 @@ default) and without (faster), whichever is faster; both sides see the same reco
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
 import multiprocessing
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _kit import finish
+import _kit
 from _rewriting import mutants, plain_value, rewritten
 from porism import store
 from porism.graders import check
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("PORISM_DATA") or ROOT.parent / "shared" / "data")
 TARGETS = {"ratio_math_verify_gsm8k": 50, "ratio_math_verify_math": 3}
 PROCESSES = 2
 
@@ -141,13 +135,11 @@ def compare(name: str, cases: Sequence[Case], kind: str, rounds: int) -> dict[st
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few records, printed, not stored")
+    parser = _kit.parser(__doc__, "a few records")
     small = parser.parse_args().small
-    if not (DATA / "math500_test.jsonl").is_file():
-        sys.stdout.write(json.dumps({"command": "", "skipped": f"no data in {DATA}; set PORISM_DATA"}) + "\n")
+    if not _kit.has_data("math500_test.jsonl"):
         return
-    parts = {"gsm8k": (gsm8k(DATA), "number"), "math": (math500(DATA), "math")}
+    parts = {"gsm8k": (gsm8k(_kit.DATA), "number"), "math": (math500(_kit.DATA), "math")}
     results = {
         name: compare(name, cases[:: len(cases) // 60] if small else cases, kind, 1 if small else 3)
         for name, (cases, kind) in parts.items()
@@ -160,7 +152,7 @@ def main() -> None:
         "command": "python benchmarks/grading.py" + (" --small" if small else ""),
         "processes": PROCESSES,
     }
-    finish("grading", result, ["porism", "math-verify", "sympy"], small=small)
+    _kit.finish("grading", result, ["porism", "math-verify", "sympy"], small=small)
 
 
 if __name__ == "__main__":

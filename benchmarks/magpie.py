@@ -14,7 +14,6 @@ on all sides. They take turns; the side that takes one prompt at a time gets a q
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -28,7 +27,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _kit import RESULTS, finish
+import _kit
+from _peer import answering
 from porism import console, store
 from porism.engines import Sampling, local
 from porism.models.load import load
@@ -81,46 +81,20 @@ def porism_side(dtype: str, tokens: int) -> Side:
 def distilabel_side(python: str, dtype: str, tokens: int) -> Iterator[Callable[[int, int], Made]]:
     """A process of distilabel, in its own environment: so many instructions, so many prompts at a time."""
     text = template_of("local", MODEL).pre_query(DOMAIN.conversation()).text
-    folder = tempfile.TemporaryDirectory()
     settings = {"model": str(locate(MODEL)), "dtype": dtype, "tokens": tokens, "pre_query": text, "threads": THREADS}
-    settings["tokenizer"] = older_tokenizer(Path(folder.name))
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    environment.pop("PYTHONPATH", None)
     script = Path(__file__).with_name("_distilabel_side.py")
-    child = subprocess.Popen(
-        [python, str(script), json.dumps({**settings, "temperature": TEMPERATURE})],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        settings |= {"tokenizer": older_tokenizer(Path(folder)), "temperature": TEMPERATURE}
+        with answering(python, script, [json.dumps(settings)], {"TOKENIZERS_PARALLELISM": "false"}) as ask:
 
-    def ask(question: dict[str, Any] | None) -> dict[str, Any]:
-        if child.stdin is None or child.stdout is None:
-            raise SystemExit("distilabel's process has no pipes")
-        if question is not None:
-            child.stdin.write(json.dumps(question) + "\n")
-            child.stdin.flush()
-        line = child.stdout.readline()
-        if not line:
-            raise SystemExit(f"{python}: distilabel ended; run {script} by hand to see why")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+            def run(rows: int, batch: int) -> Made:
+                answer = ask({"rows": rows, "batch": batch})
+                if len(answer["texts"]) != rows:
+                    raise SystemExit(f"distilabel made {len(answer['texts'])} instructions instead of {rows}")
+                return Made(answer["seconds"], rows, answer["tokens"], answer["texts"])
 
-    def run(rows: int, batch: int) -> Made:
-        answer = ask({"rows": rows, "batch": batch})
-        if len(answer["texts"]) != rows:
-            raise SystemExit(f"distilabel made {len(answer['texts'])} instructions instead of {rows}")
-        return Made(answer["seconds"], rows, answer["tokens"], answer["texts"])
-
-    try:
-        ask(None)
-        yield run
-    finally:
-        child.terminate()
-        child.wait()
-        folder.cleanup()
+            ask(None)
+            yield run
 
 
 def older_tokenizer(folder: Path) -> str:
@@ -203,7 +177,7 @@ def measure(python: str | None, rows: int, tokens: int, rounds: int, dtypes: Seq
 
 def with_reports(folders: list[str]) -> None:
     """Put the figures of ``synth report`` stages into the result that stands."""
-    file = RESULTS / "magpie.json"
+    file = _kit.RESULTS / "magpie.json"
     result = store.load_json(file) if file.is_file() else {}
     result["instructions"] = {}
     for folder in folders:
@@ -213,8 +187,7 @@ def with_reports(folders: list[str]) -> None:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few tokens, printed, not stored")
+    parser = _kit.parser(__doc__, "a few tokens")
     parser.add_argument("--distilabel", metavar="PYTHON", help="the interpreter of an environment that has distilabel")
     parser.add_argument("--rows", type=int, default=64, help="instructions a round")
     parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
@@ -235,7 +208,7 @@ def main() -> None:
         result["versions"] = {
             name if name == "distilabel" else f"{name} beside distilabel": version for name, version in parts
         }
-    standing = RESULTS / "magpie.json"
+    standing = _kit.RESULTS / "magpie.json"
     if standing.is_file() and not arguments.small:
         kept = store.load_json(standing)
         result |= {name: kept[name] for name in ("instructions", "read_by_hand", OLDER) if name in kept}
@@ -246,7 +219,7 @@ def main() -> None:
     if arguments.note:
         result["note"] = arguments.note
     result["threads"] = THREADS
-    finish("magpie", result, ["porism", "torch", "transformers"], small=arguments.small)
+    _kit.finish("magpie", result, ["porism", "torch", "transformers"], small=arguments.small)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python benchmarks/quickstart.py --small    # a few problems and steps, to standa
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import tempfile
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _kit import finish
+import _kit
 from porism import pipeline
 from porism.evaluate import report
 
@@ -36,8 +35,7 @@ SMALL = [
 
 def main() -> None:
     """Run, collect, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few problems and steps, printed, not stored")
+    parser = _kit.parser(__doc__, "a few problems and steps")
     parser.add_argument("--run", type=Path, help="take the figures of a finished run instead of running")
     arguments = parser.parse_args()
     if arguments.run:
@@ -49,7 +47,7 @@ def main() -> None:
             run = pipeline.run(RECIPE, SMALL if arguments.small else [], scratch)
             report.write(run)
             result = {**collect(run), "wall_minutes": round((time.monotonic() - began) / 60, 2)}
-    finish("quickstart", result, ["porism", "torch", "transformers", "peft"], small=arguments.small)
+    _kit.finish("quickstart", result, ["porism", "torch", "transformers", "peft"], small=arguments.small)
 
 
 def collect(run: Path) -> dict[str, Any]:

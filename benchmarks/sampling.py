@@ -15,23 +15,22 @@ in float32 are compared too.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import reasoning_gym
 import torch
 
-from _kit import finish
+import _kit
+from _peer import answering
 from porism import console
 from porism.engines import Request, Sampling, local
 from porism.models.load import Loaded, load
@@ -134,45 +133,19 @@ def vllm_side(python: str, dtype: str) -> Iterator[tuple[Side, float]]:
         python: its interpreter.
         dtype: of the weights.
     """
-    script = __file__.replace("sampling.py", "_vllm_side.py")
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "4", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    environment["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, sorted(os.sched_getaffinity(0))))
-    environment.pop("PYTHONPATH", None)
-    child = subprocess.Popen(
-        [python, script, str(locate(MODEL)), dtype],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-        start_new_session=True,
-    )
+    script = Path(__file__).with_name("_vllm_side.py")
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    environment = {"VLLM_CPU_KVCACHE_SPACE": "4", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    with answering(python, script, [str(locate(MODEL)), dtype], environment) as ask:
 
-    def ask(question: dict[str, Any] | None) -> dict[str, Any]:
-        if child.stdin is None or child.stdout is None:
-            raise SystemExit("vLLM's process has no pipes")
-        if question is not None:
-            child.stdin.write(json.dumps(question) + "\n")
-            child.stdin.flush()
-        line = child.stdout.readline()
-        if not line:
-            raise SystemExit(f"{python}: vLLM ended; run {script} by hand to see why")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        def run(work: Work) -> tuple[float, list[list[int]]]:
+            question = {"prompts": [list(ids) for ids in work.prompts], "n": work.n, "tokens": work.tokens}
+            answer = ask({**question, "temperature": work.temperature})
+            if answer["made"] != work.made:
+                raise SystemExit(f"vLLM made {answer['made']} tokens instead of {work.made}")
+            return answer["seconds"], answer["ids"]
 
-    def run(work: Work) -> tuple[float, list[list[int]]]:
-        question = {"prompts": [list(ids) for ids in work.prompts], "n": work.n, "tokens": work.tokens}
-        answer = ask({**question, "temperature": work.temperature})
-        if answer["made"] != work.made:
-            raise SystemExit(f"vLLM made {answer['made']} tokens instead of {work.made}")
-        return answer["seconds"], answer["ids"]
-
-    try:
-        started = ask(None)["started_in"]
-        yield run, started
-    finally:
-        os.killpg(child.pid, signal.SIGKILL)  # its workers too
-        child.wait()
+        yield run, ask(None)["started_in"]
 
 
 def end_ids(loaded: Loaded) -> list[int]:
@@ -361,8 +334,7 @@ def best_vllm(
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few tokens, printed, not stored")
+    parser = _kit.parser(__doc__, "a few tokens")
     parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vllm")
     parser.add_argument("--prompts", type=int, default=64, help="of the main workload")
     parser.add_argument("--tokens", type=int, default=128, help="new ones a sample")
@@ -381,7 +353,7 @@ def main() -> None:
         given[given.index("--vllm") + 1] = "PYTHON"
     result["command"] = " ".join(["python benchmarks/sampling.py", *given])
     result["threads"] = THREADS
-    finish("sampling", result, ["porism", "torch", "transformers"], small=arguments.small)
+    _kit.finish("sampling", result, ["porism", "torch", "transformers"], small=arguments.small)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ has in a stage.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -26,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _kit import finish
+import _kit
 from porism import sandbox
 from porism.graders import grade_all
 from porism.problems import Unreadable, mbpp
@@ -34,8 +33,6 @@ from porism.problems._python import tree
 from porism.records import Attempt, Problem
 from porism.sandbox._tiers import bwrap
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("PORISM_DATA") or ROOT.parent / "shared" / "data")
 AT_ONCE = 2
 ROUNDS = 3
 TARGETS = {"ratio_subprocess": 0.6}
@@ -52,8 +49,8 @@ class Case(NamedTuple):
 def cases(folder: Path, most: int | None) -> list[Case]:
     """MBPP's references, the longest-running ones included; every fourth gives another value than it should."""
     found = []
-    rows = {row["task_id"]: row for row in map(json.loads, (DATA / "mbpp.jsonl").read_text().splitlines())}
-    for number, problem in enumerate(mbpp.load("all", path=str(DATA))):
+    rows = {row["task_id"]: row for row in map(json.loads, (_kit.DATA / "mbpp.jsonl").read_text().splitlines())}
+    for number, problem in enumerate(mbpp.load("all", path=str(_kit.DATA))):
         if isinstance(problem, Unreadable):
             raise SystemExit(f"{problem.place}: {problem.reason}")
         source = problem.solution.removeprefix("```python\n").removesuffix("\n```")
@@ -148,13 +145,11 @@ def compare(chosen: Sequence[Case], rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few programs, printed, not stored")
+    parser = _kit.parser(__doc__, "a few programs")
     parser.add_argument("--programs", type=int, default=None, help="so many of them")
     parser.add_argument("--note", default="", help="what is to be said of the conditions")
     arguments = parser.parse_args()
-    if not (DATA / "mbpp.jsonl").is_file():
-        sys.stdout.write(json.dumps({"command": "", "skipped": f"no data in {DATA}; set PORISM_DATA"}) + "\n")
+    if not _kit.has_data("mbpp.jsonl"):
         return
     try:
         sandbox.ready("auto")
@@ -169,7 +164,7 @@ def main() -> None:
     noted = {"note": arguments.note} if arguments.note else {}
     said = subprocess.run([bwrap(), "--version"], capture_output=True, text=True, check=True).stdout.split()
     versions = {"bubblewrap": said[-1]}
-    finish(
+    _kit.finish(
         "sandbox",
         {**result, **noted, "command": command, "versions": versions},
         ["porism"],

@@ -32,7 +32,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _kit import RESULTS, finish
+import _kit
 from porism import console, pipeline, store
 from porism.errors import UserError
 from porism.models.machine import choose_dtype
@@ -89,7 +89,7 @@ class Cells:
             self._there[name] = run()
             if self._file:
                 partial = {"partial": "cut off before its end; see cells", "cells": self._there, "targets": TARGETS}
-                finish("training", {"ratio_trl": {}, **partial, "command": COMMAND}, PACKAGES, small=False)
+                _kit.finish("training", {"ratio_trl": {}, **partial, "command": COMMAND}, PACKAGES, small=False)
         found: dict[str, Any] = self._there[name]
         return found
 
@@ -348,8 +348,7 @@ def limit() -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--small", action="store_true", help="a few steps, printed, not stored")
+    parser = _kit.parser(__doc__, "a few steps")
     parser.add_argument("--go-on", action="store_true", help="take the cells that an earlier run has finished")
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=3, help="of each run")
@@ -360,7 +359,7 @@ def main() -> None:
         return
     steps, rounds = (2, 1) if arguments.small else (arguments.steps, arguments.rounds)
     names = ["sft-lora"] if arguments.small else list(METHODS)
-    cells = Cells(None if arguments.small else RESULTS / "training.json", go_on=arguments.go_on)
+    cells = Cells(None if arguments.small else _kit.RESULTS / "training.json", go_on=arguments.go_on)
     bound = cells.measured("limit", limit)
     with tempfile.TemporaryDirectory() as place:
         files, source = rows(Path(place), 10 * (steps + 1), BATCH["dpo-full"] * (steps + 1))
@@ -384,7 +383,7 @@ def main() -> None:
         "threads": THREADS,
         "cells": cells.raw,
     }
-    finish("training", result, PACKAGES, small=arguments.small)
+    _kit.finish("training", result, PACKAGES, small=arguments.small)
 
 
 if __name__ == "__main__":
