@@ -24,16 +24,18 @@ Ints = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
 EXACT_BELOW = 20_000
-_CELL = 1_000
+_CELL = 400
 """Vectors of a cell, about."""
-_MOST_CHILDREN = 64
-_SAMPLE = 128
+_LARGE = 3 * _CELL
+"""Cells with more are divided again."""
+_MOST_CHILDREN = 256
+_SAMPLE = 64
 """Vectors of the sample for each centroid."""
-_ROUNDS = 8
+_ROUNDS = 5
 _MARGIN = 0.15
 """How close to the border counts as close, as a share of the distance of two vectors that are just alike. Of that
 distance, which may point anywhere, only a part lies across the border: in 384 dimensions seldom more than this."""
-_BLOCK = 512
+_BLOCK = 400
 _DENSE = 64
 """Alike vectors for each one in a block, beyond which not all pairs are listed."""
 _SEED = 1234
@@ -180,7 +182,7 @@ def _thinned(found: npt.NDArray[np.bool_], cosines: Floats) -> npt.NDArray[np.bo
 def _cells(vectors: Floats, places: Ints, margin: float) -> Iterator[Ints]:
     """Groups of vectors within which those that are alike are found."""
     children = int(np.clip(np.ceil(len(places) / _CELL), 2, _MOST_CHILDREN))
-    if len(places) <= 2 * _CELL:
+    if len(places) <= _LARGE:
         yield places
         return
     centroids = _centroids(vectors[places[_spread(len(places), children * _SAMPLE)]], children)
@@ -198,7 +200,7 @@ def _cells(vectors: Floats, places: Ints, margin: float) -> Iterator[Ints]:
 
 def _halves(places: Ints, half: int) -> Iterator[Ints]:
     """Cells of neighbouring positions."""
-    if len(places) <= 2 * _CELL:
+    if len(places) <= _LARGE:
         yield places
         return
     yield from _halves(places[:half], half // 2)
