@@ -271,3 +271,34 @@ def test_nothing_comes_of_nothing_where_that_is_allowed(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="in the input"):
             synth(part, tmp_path / part, **options)
         assert synth(part, tmp_path / part, **options, allow_empty=True).counts["records"] == 0
+
+
+def test_which_solutions_count_and_which_tests_stay(tmp_path: Path, tier: str) -> None:
+    del tier
+    code = "def grade(points: int) -> int:\n    if points > 10:\n        return 1\n    return 0\n"
+    meta = {"function": "grade", "start": code}
+    problem = Problem(question="Write it.", answer="", kind="code", solution=f"```python\n{code}```", meta=meta)
+    options: dict[str, Any] = {"engine": engine(tmp_path), "rounds": 0, "solutions": 0, "least": 1, "typed": 30}
+    options |= {"input": [write(tmp_path, problem)], "mutants": 1}
+    with pytest.raises(DataError, match="1 too few solutions"):
+        synth("testcases", tmp_path / "none", **options, own=False)
+    synth("testcases", tmp_path / "all", **options, cpu_seconds=3)
+    synth("testcases", tmp_path / "some", **options, drop_weak=True)
+    every, some = (rows(tmp_path / name / "records.jsonl")[0] for name in ("all", "some"))
+    assert json.loads(every["answer"])["cpu_seconds"] == 3
+    weak = every["meta"]["testcases"]["weak"]
+    assert 0 < len(weak) < every["meta"]["testcases"]["tests"]
+    tests = json.loads(every["answer"])["tests"]
+    assert json.loads(some["answer"])["tests"] == [one for at, one in enumerate(tests) if at not in weak]
+    assert some["meta"]["testcases"]["weak"] == []
+
+
+def test_so_large_a_share_of_the_solutions_must_agree(tmp_path: Path, tier: str) -> None:
+    del tier
+    problem = Problem(question="Read two numbers and print their sum.", answer="", kind="code")
+    answers = said(solutions=[SUM, OTHER, WRONG], proposals=['{"input": "1 2"}'])
+    options = {"input": [write(tmp_path, problem)], "engine": engine(tmp_path), "said": answers, "solutions": 3}
+    assert synth("testcases", tmp_path / "two", **options).counts["records"] == 1
+    for strict in ({"agreement": 0.7}, {"least": 3}):
+        with pytest.raises(DataError, match="1 no agreement"):
+            synth("testcases", tmp_path / "all", **options, **strict)

@@ -22,7 +22,7 @@ from porism.engines import LOADS, Engine
 from porism.engines._stage import Staged, kept, starter
 from porism.graders import asks_engine
 from porism.models.load import fingerprint
-from porism.records import content_id
+from porism.records import Message, content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
@@ -31,6 +31,9 @@ from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt
 from porism.synth._work import Work, plan
 
 __all__ = ["Settings", "check", "inputs", "run"]
+
+_SAID = [Message(role="user", content="?"), Message(role="assistant", content="!")]
+"""A first turn, to see whether a second one can follow it."""
 
 
 class Settings(ResponseSettings):
@@ -112,7 +115,9 @@ def check(settings: Settings) -> None:
     box.described(settings.sandbox)
     prompt_hash(settings)
     if settings.engine not in LOADS and not getattr(settings, "tokenizer", ""):
-        of_family(settings.family)
+        template = of_family(settings.family)
+        for domain in domains:
+            template.pre_query([*domain.conversation(), *(_SAID if settings.turns > 1 else [])])
     if _answers_apart(settings):
         _other_options(settings)
 
