@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from porism.errors import RecipeError
@@ -188,8 +190,10 @@ def test_where_data_are_asked_for_a_number_or_a_formula_must_stand_there(text: s
 
 
 def test_every_shipped_domain_is_whole() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "synth.md").read_text(encoding="utf-8")
     for name, domain in known().items():
         assert domain.name == name
+        assert f"`{name}`" in page
         assert (not domain.system) == (name == NONE)
         assert 0 <= domain.temperature <= 2
         assert domain.system == "" or domain.words

@@ -112,7 +112,7 @@ _ASKS = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"\[(?:insert|your|name|enter|add|topic|equation|number|problem|question|the)\b[^\]]*\]|<(?:insert|your)\b[^>]*>"
-    r"|\{\{\s*[#/]?[a-z_]{3,}[\w. ]*\}\}|lorem ipsum",
+    r"|\{\{\s*[#/]?[a-z_]{3}[\w. ]*\}\}|lorem ipsum",
     re.IGNORECASE,
 )
 """``{{ name }}`` is one; in formulas braces that stand in one another are common."""
