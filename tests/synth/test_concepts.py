@@ -354,6 +354,7 @@ def test_the_posterior_has_no_part_in_the_writers_adapter() -> None:
     assert concepts_rationales._plain(given).adapter == ""
     assert concepts_rationales._plain(given).posterior == "q"
 
+
 @pytest.fixture
 def long_model(tiny_model: Path, tmp_path: Path) -> Path:
     """The tiny model with a context that holds a prompt, letter by letter."""
@@ -439,7 +440,7 @@ def test_the_page_passes_over_what_others_mean_by_judges(tmp_path: Path) -> None
     made = [Problem(question=f"{at}?", answer="", meta={"judges": one, "passes": 1}) for at, one in enumerate(judges)]
     synth("concepts-report", tmp_path / "page", input=[str(write(file, *made))])
     assert "3?" in (tmp_path / "page" / "report.html").read_text()
-    file.write_text("{\"concepts\": 3}\n")
+    file.write_text('{"concepts": 3}\n')
     with pytest.raises(DataError, match=r"own.jsonl, line 1"):
         synth("concepts-report", tmp_path / "page", input=[str(file)])
 

@@ -176,7 +176,7 @@ def test_where_tries_do_not_suffice_it_says_so(tmp_path: Path, capsys: pytest.Ca
 
 
 WRITES = (
-    "What is 7 * 8?\nAnswer: 56",
+    "Solve 7x = 56 for x.\nAnswer: 8",
     "Trouvez la valeur du nombre x dont le carré est égal à 49, et le nombre y, solve it.",
     "Why do the cats in the house always sleep on the same chair?",
 )

@@ -29,7 +29,8 @@ def start(model: str, *, log: str, tokenizer: str = "") -> Scripted:
     def say(request, number):
         asked = request.messages[-1]["content"] if request.messages else ""
         told = {
-            **dataclasses.asdict(request.sampling), "n": request.n, "seed": request.seed, "asked": asked, "model": model,
+            **dataclasses.asdict(request.sampling),
+            "n": request.n, "seed": request.seed, "asked": asked, "model": model,
             "roles": [message["role"] for message in request.messages],
         }
         if number == 0:
@@ -91,7 +92,13 @@ def test_instructions_and_responses_of_magpie(tmp_path: Path) -> None:
 
 
 def test_headings_are_biased_against_at_the_first_token_alone(tmp_path: Path, tiny_model: Path) -> None:
-    given: dict[str, Any] = {"tokenizer": str(tiny_model), "domains": ["none"], "total": 12, "responses": 0, "min_chars": 5}
+    given: dict[str, Any] = {
+        "tokenizer": str(tiny_model),
+        "domains": ["none"],
+        "total": 12,
+        "responses": 0,
+        "min_chars": 5,
+    }
     found = asked(tmp_path, "magpie", **given)
     biased = [one for one in found if one["logit_bias"]]
     assert biased
@@ -129,7 +136,8 @@ def test_generation_judges_and_solutions(tmp_path: Path) -> None:
         tmp_path, "concepts-generate", **given, **lengths, judge_temp=0.7, solutions=3, solution_temp=0.9
     )  # fmt: skip
     kinds = [
-        [one for one in found if one["asked"].startswith(begin)] for begin in ("Write one pro", "You judge", "What is 2")
+        [one for one in found if one["asked"].startswith(begin)]
+        for begin in ("Write one pro", "You judge", "What is 2")
     ]
     assert told(kinds[0], "temperature", "top_p", "max_tokens") == {(0.3, 0.9, 41), (0.3, 0.9, 42)}
     assert told(kinds[1], "temperature", "max_tokens") == {(0.7, 43)}

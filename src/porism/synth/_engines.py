@@ -95,4 +95,3 @@ class Engines:
         staged = self._stack.enter_context(Staged(engine, model, options, self._out, prefix=prefix))
         self._started.append(staged)
         return kept(staged, options, known, wanted=self._settings.cache)
-

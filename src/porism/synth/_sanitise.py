@@ -61,7 +61,8 @@ _NO_LABEL = (
 _LABEL = re.compile(
     r"^[\s>*#_`-]*(?:"
     rf"(?!(?:{_NO_LABEL})\b)(?:[a-z]+[ \t]+){{0,2}}(?:task|prompt|question|problem|exercise|challenge|query|request|"
-    r"instructions?|scenario|example|statement|q)[ \t]*(?:#?[ \t]?\d{1,3})?[ \t]*(?:\*\*)?[ \t]*(?::|\.|\)|-|\n)[ \t]*(?:\*\*)?"
+    r"instructions?|scenario|example|statement|q)[ \t]*(?:#?[ \t]?\d{1,3})?[ \t]*(?:\*\*)?[ \t]*"
+    r"(?::|\.|\)|-|\n)[ \t]*(?:\*\*)?"
     r"|\(?\d{1,3}[.)](?=\s)|\(?[a-z]\)(?=\s)"
     r")\s*",
     re.IGNORECASE,

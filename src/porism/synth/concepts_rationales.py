@@ -75,7 +75,9 @@ def run(settings: Settings, out: store.Output) -> None:
     with Engines(settings, out) as engines:
         writer = engines.own
         apart = settings.posterior not in ("", settings.model)
-        explains = engines.other(settings.engine, settings.posterior, _plain(settings), "posterior_") if apart else writer
+        explains = (
+            engines.other(settings.engine, settings.posterior, _plain(settings), "posterior_") if apart else writer
+        )
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [cases[at] for at in places]

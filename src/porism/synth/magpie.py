@@ -152,7 +152,8 @@ def run(settings: Settings, out: store.Output) -> None:
         described = work.described()
         if work.short:
             told = ", ".join(f"{name} {count} of {planned.wanted[name]}" for name, count in work.short.items())
-            console.notice(f"  fewer were kept than wanted, after most_tries={settings.most_tries} times as many: {told}")
+            tries = f"most_tries={settings.most_tries} times as many"
+            console.notice(f"  fewer were kept than wanted, after {tries}: {told}")
     target = out.beside("generation.json")
     store.write_json(target, {"settings": settings.model_dump(mode="json"), **described})
     out.add(target)
