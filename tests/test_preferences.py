@@ -34,6 +34,8 @@ def test_correctness_comes_before_any_reward() -> None:
     assert (chosen, rejected, by, margin) == (2, 3, "correctness", -6.0)
     (first,), _ = choose(make("-", "+", "+"))
     assert (first.chosen, first.rejected, first.margin) == (1, 0, 0.0)
+    (worse,), _ = choose(make("+", "+", "-", "-", rewards=(None, -3.0, None, -2.0)))
+    assert (worse.chosen, worse.rejected, worse.margin) == (1, 3, -1.0), "those without a reward come last"
 
 
 def test_a_wrong_one_is_never_chosen_and_a_right_one_never_rejected_against_a_wrong_one() -> None:
@@ -81,6 +83,7 @@ def test_pairs_of_like_length() -> None:
         ("??", (), "not judged: 2 candidates"),
         ("??", (1.0, 1.0), "tie: not judged, and rewards are 0 apart"),
         ("??", (1.0, math.nan), "not judged"),
+        ("??", (1.0, math.inf), "not judged: 2 candidates, and no reward"),
         ("++", (1.0, 1.4), "tie: all correct, and rewards are 0.4 apart, more than 0.5"),
     ],
 )

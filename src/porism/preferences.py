@@ -31,7 +31,7 @@ class Candidate:
     answer: str | None = None
     """The final answer, as a grader read it."""
     reward: float | None = None
-    """The higher the better; None, or not a number, where there is none."""
+    """The higher the better; None, or what is no finite number, where there is none."""
     tokens: int = 0
     whole: bool = True
     """False for one that was cut off or failed."""
@@ -106,9 +106,9 @@ def _usable(candidates: Sequence[Candidate]) -> list[int]:
 def _by_correctness(
     candidates: Sequence[Candidate], right: list[int], wrong: list[int], most: int, *, balance: bool
 ) -> list[Choice]:
-    """Right against wrong: the best of the right, the worst of the wrong, by reward where there is one."""
-    ordered = sorted(right, key=lambda at: (-(_reward(candidates[at]) or 0.0), at))
-    left = sorted(wrong, key=lambda at: (_reward(candidates[at]) or 0.0, at))
+    """Right against wrong: the best of the right, the worst of the wrong by reward; those without one come last."""
+    ordered = sorted(right, key=lambda at: (-_reward_or(candidates[at], -math.inf), at))
+    left = sorted(wrong, key=lambda at: (_reward_or(candidates[at], math.inf), at))
     found: list[Choice] = []
     for chosen in ordered:
         fit = [at for at in left if not _same(candidates[chosen].answer, candidates[at].answer)]
@@ -126,8 +126,8 @@ def _by_reward(candidates: Sequence[Candidate], places: list[int], margin: float
     scored = [at for at in places if _reward(candidates[at]) is not None]
     if len(scored) < 2:
         return [], f"{why}: {len(places)} candidates, and no reward tells them apart"
-    best = max(scored, key=lambda at: (_reward(candidates[at]) or 0.0, -at))
-    worst = min(scored, key=lambda at: (_reward(candidates[at]) or 0.0, at))
+    best = max(scored, key=lambda at: (_reward_or(candidates[at], -math.inf), -at))
+    worst = min(scored, key=lambda at: (_reward_or(candidates[at], math.inf), at))
     difference = _difference(candidates, best, worst)
     if difference <= margin:
         return [], f"tie: {why}, and rewards are {difference:.4g} apart, more than {margin:g} is needed"
@@ -135,7 +135,13 @@ def _by_reward(candidates: Sequence[Candidate], places: list[int], margin: float
 
 
 def _reward(one: Candidate) -> float | None:
-    return None if one.reward is None or math.isnan(one.reward) else one.reward
+    return one.reward if one.reward is not None and math.isfinite(one.reward) else None
+
+
+def _reward_or(one: Candidate, other: float) -> float:
+    """The reward; where there is none, another number."""
+    reward = _reward(one)
+    return other if reward is None else reward
 
 
 def _difference(candidates: Sequence[Candidate], chosen: int, rejected: int) -> float:

@@ -14,7 +14,7 @@ from porism import pipeline, store
 from porism.errors import DataError, RecipeError
 from porism.files import to_line
 from porism.records import Concepts, Problem, to_row
-from porism.synth import _blocks, _concepts, _judging
+from porism.synth import _blocks, _concepts, _judging, concepts_rationales
 from porism.synth._blocks import BEGIN_PROBLEM, BEGIN_RATIONALE, END_PROBLEM, END_RATIONALE
 from porism.synth._writing import cut
 
@@ -256,6 +256,10 @@ def test_a_problem_names_all_that_it_comes_from(tmp_path: Path) -> None:
         ({"said": said(problem=" ")}, "format: the problem is empty"),
         ({"problem_tokens": 3}, "cut off: the problem"),
         ({"rationale_tokens": 3, "long": "drop"}, "cut off: the rationale"),
+        (
+            {"rationale_tokens": 10, "said": said(rationale="One <!-- BEGIN PROBLEM --> two. And three four")},
+            "format: the rationale holds a mark",
+        ),
         ({"blocks": "free", "said": said(free="no marks")}, "format: <!-- BEGIN RATIONALE --> is missing"),
     ],
 )
@@ -335,6 +339,22 @@ def test_the_likeliest_rationale_is_kept(tmp_path: Path) -> None:
     assert "What is 1 + 1?" not in other["completion"][0]["content"]
 
 
+def test_a_problem_that_holds_a_mark_gives_no_row(tmp_path: Path) -> None:
+    marked = Problem(question=f"What does {END_PROBLEM} say?", answer="", meta={"concepts": ["marks"]})
+    file = write(tmp_path / "marked.jsonl", marked)
+    options: dict[str, Any] = {"input": [str(file)], "engine": engine(tmp_path), "samples": 2, "allow_empty": True}
+    synth("concepts-rationales", tmp_path / "out", **options)
+    (row,) = rows(tmp_path / "out" / "dropped.jsonl")
+    assert row["reason"] == f"format: {END_PROBLEM} stands more than once"
+
+
+def test_the_posterior_has_no_part_in_the_writers_adapter() -> None:
+    kind = pipeline.settings_class("synth", "concepts-rationales", {"engine": "vllm"})
+    given = kind(input=["x"], engine="vllm", adapter="lora", posterior="q")
+    assert concepts_rationales._plain(given).adapter == ""
+    assert concepts_rationales._plain(given).posterior == "q"
+
+
 @pytest.fixture
 def long_model(tiny_model: Path, tmp_path: Path) -> Path:
     """The tiny model with a context that holds a prompt, letter by letter."""
@@ -412,6 +432,17 @@ def test_the_page_shows_problems_rationales_verdicts_and_what_was_dropped(tmp_pa
     assert "Likelihood by round" in page
     figures = json.loads((tmp_path / "page" / "report.json").read_text())
     assert figures[0]["verdicts"]["coverage Bad"] >= 1
+
+
+def test_the_page_passes_over_what_others_mean_by_judges(tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    judges = [["me"], "me", [{"ratings": {}}], [{"overall": "fine", "ratings": {}}]]
+    made = [Problem(question=f"{at}?", answer="", meta={"judges": one, "passes": 1}) for at, one in enumerate(judges)]
+    synth("concepts-report", tmp_path / "page", input=[str(write(file, *made))])
+    assert "3?" in (tmp_path / "page" / "report.html").read_text()
+    file.write_text('{"concepts": 3}\n')
+    with pytest.raises(DataError, match=r"own.jsonl, line 1"):
+        synth("concepts-report", tmp_path / "page", input=[str(file)])
 
 
 @pytest.mark.parametrize("name", ["promptcot-math", "promptcot-code", "promptcot-selfplay"])

@@ -214,6 +214,11 @@ def test_balance_spreads_the_draws_and_diversity_shows_it() -> None:
         diversity(drawn(sampler(counts, vectors, balance=balance), 20_000, 5), vectors) for balance in (0.0, 2.0)
     )
     assert spread["entropy"] > plain["entropy"]
+    few = (
+        diversity(drawn(sampler(counts, vectors, balance=balance), 500, 5), vectors)["entropy"]
+        for balance in (0.0, 2.0)
+    )
+    assert next(few) < next(few), "in a draw that fits into one batch too"
     assert plain["distinct_sets"] <= 1.0
 
 

@@ -114,6 +114,8 @@ def test_a_conversation_of_several_turns(tmp_path: Path, tiny_model: Path) -> No
         assert [one["role"] for one in row["messages"]] == ["user", "assistant"] * 2 + ["user"]
         assert row["meta"]["before"] == row["messages"][:-1]
         assert "<think>" not in row["messages"][1]["content"]
+    ended = [row for row in rows(tmp_path / "a", "dropped.jsonl") if row["meta"]["turn"]]
+    assert ended, "instructions of later turns that were dropped are told too"
     example = next(row for row in rows(tmp_path / "a", "sft.jsonl") if len(row["prompt"]) == 5)
     assert example["prompt"][-1]["role"] == "user"
 
@@ -132,8 +134,12 @@ def test_settings_that_do_not_go_together_are_refused_before_anything_runs(tmp_p
         ({"ins_tempp": 1.2}, "Did you mean 'ins_temp'"),
         ({"tensor_parallel": 2}, "is a setting of the engine 'vllm'"),
         ({"domain_file": str(tmp_path / "none.jsonl")}, "no such file"),
+        ({"sandbox": "box"}, "there is no 'box'"),
+        ({"engine": "scripted"}, "nothing is known of this one's"),
+        ({"engine": "scripted", "family": "qwen25"}, "Did you mean 'qwen2.5'"),
+        ({"engine": "scripted", "family": "qwen3", "turns": 2}, "needs the model's tokenizer"),
     ):
-        with pytest.raises((RecipeError, DataError), match=said.replace("(", r"\(").replace("]", r"\]")):
+        with pytest.raises((RecipeError, DataError, ModelError), match=said.replace("(", r"\(").replace("]", r"\]")):
             pipeline.prepare("synth", "magpie", values)
 
 
@@ -150,11 +156,55 @@ def test_domains_of_your_own(tmp_path: Path) -> None:
     own.write_text('{"name": "x", "sytem": "?"}\n')
     with pytest.raises(RecipeError, match=r"own.jsonl, line 1: unknown setting 'sytem'. Did you mean 'system'"):
         pipeline.prepare("synth", "magpie", values)
+    own.write_text('{"name": "riddles", "kind": "maths"}\n')
+    with pytest.raises(RecipeError, match="Did you mean 'math'"):
+        pipeline.prepare("synth", "magpie", values)
 
 
 def test_where_nothing_is_kept_it_stops_with_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"synth magpie kept none of 6 \(\d too short"):
         magpie(tmp_path / "a", total=6, min_chars=900)
+
+
+def test_where_tries_do_not_suffice_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"domains": ["algebra"], "total": 20, "count": "kept", "responses": 0}
+    magpie(tmp_path / "a", **values, most_tries=1)
+    kept = len(rows(tmp_path / "a"))
+    assert f"after most_tries=1 times as many: algebra {kept} of 20" in capsys.readouterr().err
+    magpie(tmp_path / "b", **values)
+    assert "fewer were kept" not in capsys.readouterr().err
+
+
+WRITES = (
+    "Solve 7x = 56 for x.\nAnswer: 8",
+    "Trouvez la valeur du nombre x dont le carré est égal à 49, et le nombre y, solve it.",
+    "Why do the cats in the house always sleep on the same chair?",
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "reasons"),
+    [
+        ({}, {"wrong language"}),
+        ({"language": ""}, set()),
+        ({"language": "fr"}, {"wrong language"}),
+        ({"leaked": "drop"}, {"leaked solution", "wrong language"}),
+        ({"max_chars": 30}, {"too long"}),
+        ({"on_domain": True}, {"off the domain", "wrong language"}),
+        ({"with_data": True}, {"nothing given", "wrong language"}),
+    ],
+)
+def test_rules_of_the_sanitiser_are_settings(tmp_path: Path, values: dict[str, object], reasons: set[str]) -> None:
+    file = tmp_path / "fixed.py"
+    file.write_text(
+        "from porism.engines.scripted import Scripted\n\n"
+        f"WRITES = {WRITES!r}\n\n\ndef start(model):\n"
+        "    return Scripted(lambda request, number: WRITES[request.seed % len(WRITES)])\n"
+    )
+    given = {"engine": f"{file}:start", "family": "qwen3", "domains": ["algebra"], "total": 30, "responses": 0}
+    synth("magpie", tmp_path / "a", **given, min_chars=8, **values)
+    dropped = rows(tmp_path / "a", "dropped.jsonl") if (tmp_path / "a" / "dropped.jsonl").exists() else []
+    assert {row["reason"].partition(":")[0] for row in dropped} == reasons
 
 
 def test_another_model_may_answer(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The pre-query text of every family, cut from its published template, against the table."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,8 +99,13 @@ def test_a_family_stands_for_a_template_that_is_not_at_hand() -> None:
         of_family("qwen25")
     with pytest.raises(ModelError, match="Name its tokenizer"):
         of_family("")
-    with pytest.raises(ModelError, match="turns: a conversation of several turns needs"):
+    with pytest.raises(ModelError, match="turns: a conversation of several turns, or"):
         of_family("qwen3").pre_query([*SYSTEM, {"role": "user", "content": "?"}])
+
+
+def test_every_family_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "synth.md").read_text(encoding="utf-8")
+    assert all(f"\n{family.name} " in page for family in FAMILIES)
 
 
 def test_a_template_of_no_known_family_is_derived_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:

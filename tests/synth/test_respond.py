@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from concepts_kit import engine
 from synth_kit import magpie, rows, synth, writer
 
 from conftest import attempt, problem
@@ -100,6 +101,14 @@ def test_a_reward_decides_where_correctness_does_not(tmp_path: Path) -> None:
     file.write_text("def score(pairs):\n    return [1]\n")
     with pytest.raises(RecipeError, match="returns a number for each of 16, got"):
         respond(tmp_path, given(tmp_path), "bad", reward=f"{file}:score")
+    file.write_text("def score(pairs):\n    return [10**400] * len(pairs)\n")
+    with pytest.raises(RecipeError, match="returns a number for each of 16, got"):
+        respond(tmp_path, given(tmp_path), "huge", reward=f"{file}:score")
+    file.write_text("def score(pairs):\n    return [float('inf'), -2.0, float('nan'), -1.0] * 4\n")
+    odd = respond(tmp_path, given(tmp_path), "odd", reward=f"{file}:score")
+    assert [row["meta"]["reward"] for row in rows(odd)[:4]] == [None, -2.0, None, -1.0]
+    best = {row["prompt"][-1]["content"]: row["completion"][0]["content"] for row in rows(odd, "sft.jsonl")}
+    assert best["C?"] == SCRIPT["C?"][3], "none without a reward comes before one that has it"
 
 
 def test_a_reward_model_decides_and_its_margin_counts(tmp_path: Path, tiny_model: Path) -> None:
@@ -185,6 +194,29 @@ def test_no_instructions_and_a_failing_engine_are_errors(tmp_path: Path) -> None
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(DataError, match="no instructions in the input"):
         respond(tmp_path, str(tmp_path / "empty.jsonl"))
+    source = given(tmp_path)
+    values = {"input": [source], "engine": engine(tmp_path), "fails": "A?"}
+    with pytest.raises(DataError, match="the engine failed on 1 of 4, more than max_failed=0.05"):
+        synth("respond", tmp_path / "fails", **values)
+    assert rows(tmp_path / "fails", "dropped.jsonl")[0]["reason"] == "engine: it is down"
+    assert synth("respond", tmp_path / "fails", **values, max_failed=0.25).counts["records"] == 3
+
+
+def test_several_pairs_and_pairs_of_like_length(tmp_path: Path) -> None:
+    texts = [r"\boxed{5}", r"so then \boxed{5}", r"no, it is \boxed{6}", r"\boxed{7}"]
+    (tmp_path / "own.json").write_text(json.dumps({"E?": texts}))
+    row = to_row(problem(question="E?", answer="5", solution="", kind="math"))
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+
+    def pairs(name: str, **values: object) -> list[tuple[str, str]]:
+        script = {"engine": "scripted", "script": str(tmp_path / "own.json"), "responses": 4, "res_temp": 0.8}
+        synth("respond", tmp_path / name, input=[str(tmp_path / "in.jsonl")], **script, **values)
+        found = rows(tmp_path / name, "align.jsonl")
+        return [(one["chosen"][0]["content"], one["rejected"][0]["content"]) for one in found]
+
+    assert pairs("one") == [(texts[0], texts[2])]
+    assert pairs("two", pairs=2) == [(texts[0], texts[2]), (texts[1], texts[3])]
+    assert pairs("like", balance=True) == [(texts[0], texts[3])]
 
 
 def test_one_candidate_or_a_judge_gives_no_verdict() -> None:
@@ -210,6 +242,16 @@ def test_the_joint_report(tmp_path: Path) -> None:
     assert "| kept |" in page
     assert page.count("### Examples, kept") == 2
     assert "NaN" not in (tmp_path / "rep" / "report.json").read_text()
+
+
+def test_names_and_reasons_of_others_are_no_markup_in_the_report(tmp_path: Path) -> None:
+    row = to_row(problem(question="What is 1 + 1?", answer="2", kind="math", group="a|<b>"))
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "in.dropped.jsonl").write_text(json.dumps({**row, "reason": "engine: <i>\nno"}) + "\n")
+    synth("report", tmp_path / "rep", input=[str(tmp_path / "in.jsonl")])
+    page = (tmp_path / "rep" / "report.md").read_text()
+    assert r"| | a\|&lt;b&gt; | sum |" in page
+    assert "- engine: &lt;i&gt; no: `What is 1 + 1?`" in page
 
 
 def test_measures_against_values_by_hand() -> None:

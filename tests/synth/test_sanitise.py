@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from porism.errors import RecipeError
@@ -30,6 +32,9 @@ def reason(text: str, *, whole: bool = True, rules: Rules = ANY) -> str:
         ("**What is 7 * 8?**", "What is 7 * 8?"),
         ("user\nWhat is 7 * 8?", "What is 7 * 8?"),
         ("What is 7 * 8?<|im_end|>\n<|im_start|>assistant\n56", "What is 7 * 8?"),
+        ("What is 7 * 8?<|im_end", "What is 7 * 8?"),
+        ("What is 7 * 8?<|end|", "What is 7 * 8?"),
+        ("What is 7 * 8?<|", "What is 7 * 8?"),
         ("<|im_start|>What is 7 * 8?", "What is 7 * 8?"),
         ("What is 7 * 8?<｜Assistant｜><think>\nWell", "What is 7 * 8?"),
         ("What is 7 * 8?\nassistant\nIt is 56.", "What is 7 * 8?"),
@@ -61,6 +66,12 @@ def test_what_is_no_part_of_an_instruction_is_taken_away(text: str, wanted: str)
         "What is the remainder when 22^21 is divided by 5.",
         "The sum of 2x + 3 is 5. If x is a real number, what is the value of x^4",
         "I want to know the number of ways to tile a 2 by 8 board.",
+        "Solve the problem: 2x + 3 = 7.",
+        "Write a statement. Then prove it.",
+        r"Evaluate $\sum_{n=1}^{\infty} \frac{1}{n^{2}}$.",
+        r"Simplify $x^{\frac{1}{2^{3}}}$, where $x > 0$.",
+        "Prove that |x|<|y| implies x^2 < y^2 for all real x and y.",
+        "We have 3 red and 2 blue balls. What is the chance of a red one?",
     ],
 )
 def test_real_questions_stay_whole(text: str) -> None:
@@ -86,6 +97,7 @@ def test_real_questions_stay_whole(text: str) -> None:
         ("To solve the equation, we first isolate x on the left.", "not a question: it answers one"),
         ("Sure, here is a problem for you about cats and dogs.", "leaked solution: no question before it"),
         ("I am glad to help you with algebra today.", "not a question: it answers one"),
+        ("We have to find x, so we write 2x = 4.", "not a question: it answers one"),
         ("Linear equations with two variables.", "not a question: it asks for nothing"),
         ("You are a helpful AI assistant that solves riddles.", "copies the system message"),
         ("The user asks what the sum of two numbers is.", "not a question: it tells of a user"),
@@ -178,8 +190,10 @@ def test_where_data_are_asked_for_a_number_or_a_formula_must_stand_there(text: s
 
 
 def test_every_shipped_domain_is_whole() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "synth.md").read_text(encoding="utf-8")
     for name, domain in known().items():
         assert domain.name == name
+        assert f"`{name}`" in page
         assert (not domain.system) == (name == NONE)
         assert 0 <= domain.temperature <= 2
         assert domain.system == "" or domain.words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Annotated, Any, ClassVar, Self
@@ -12,10 +11,9 @@ from pydantic import Field
 from porism import recipe, store
 from porism.engines import LOADS, Engine
 from porism.engines._stage import Staged, kept, starter
-from porism.errors import DataError
 from porism.models.load import fingerprint
 
-__all__ = ["AskSettings", "Engines", "count_dropped", "model_hash", "other_options"]
+__all__ = ["AskSettings", "Engines", "model_hash", "other_options"]
 
 
 class AskSettings(recipe.Settings):
@@ -97,34 +95,3 @@ class Engines:
         staged = self._stack.enter_context(Staged(engine, model, options, self._out, prefix=prefix))
         self._started.append(staged)
         return kept(staged, options, known, wanted=self._settings.cache)
-
-
-def count_dropped(out: store.Output, label: str, settings: AskSettings) -> None:
-    """Count what was dropped by its reasons.
-
-    Args:
-        out: of the stage, its records written.
-        label: what the stage is called.
-        settings: of the stage.
-
-    Raises:
-        DataError: the engine failed on a larger share, or nothing was kept. What was made stays.
-    """
-    reasons: Counter[str] = Counter()
-    failure = ""
-    if out.dropped.is_file():
-        for _, row in store.rows(out.dropped):
-            reason = str(row["reason"])
-            reasons[reason.partition(":")[0]] += 1
-            failure = failure or (reason if reason.startswith("engine:") else "")
-    out.counts.update({f"dropped: {reason}": count for reason, count in reasons.items()})
-    total = out.counts["records"] + sum(reasons.values())
-    if reasons["engine"] > settings.max_failed * total:
-        raise DataError(
-            f"{label}: the engine failed on {reasons['engine']} of {total}, more than max_failed={settings.max_failed} "
-            f"allows. The first: {failure.removeprefix('engine: ')}. What came is in {out.target}; delete it to ask "
-            "again."
-        )
-    if not out.counts["records"] and not settings.allow_empty:
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        raise DataError(f"{label} kept none of {total} ({told or 'no input'}). See {out.dropped} for the reasons.")

@@ -145,7 +145,8 @@ def made(kind: ast.expr | None, chance: random.Random, words: Sequence[str] = ()
     if name in _SIMPLE:
         return _simple(name, chance, words)
     if name in ("Optional", "Union"):
-        return made(chance.choice(inside) if inside else None, chance, words, depth)
+        kinds = [*inside, *([_NONE] if name == "Optional" else [])]
+        return made(chance.choice(kinds) if kinds else None, chance, words, depth)
     if depth > _DEEPEST:
         return 0
     if name in _TUPLES and inside and not _is_dots(inside[-1]):
@@ -174,14 +175,16 @@ def _simple(name: str, chance: random.Random, words: Sequence[str]) -> Any:
 
 
 _SIMPLE = ("int", "float", "bool", "str", "None", "NoneType")
-_INT, _STR = ast.Name("int"), ast.Name("str")
+_INT, _STR, _NONE = ast.Name("int"), ast.Name("str"), ast.Name("None")
 _LIST = ast.Subscript(ast.Name("list"), _INT)
 
 
 def _type(kind: ast.expr | None) -> tuple[str, list[ast.expr]]:
     """Name and parameters of an annotation: ``List[int]`` is List with int."""
+    if isinstance(kind, ast.Constant) and isinstance(kind.value, str):
+        kind = _quoted(kind.value)
     if isinstance(kind, ast.Subscript):
-        name, _ = _type(kind.value)
+        name = getattr(kind.value, "attr", "") or getattr(kind.value, "id", "")
         inside = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
         return name, list(inside)
     if isinstance(kind, ast.Attribute):
@@ -191,6 +194,14 @@ def _type(kind: ast.expr | None) -> tuple[str, list[ast.expr]]:
     if isinstance(kind, ast.Constant):
         return str(kind.value), []
     return (kind.id, []) if isinstance(kind, ast.Name) else ("", [])
+
+
+def _quoted(text: str) -> ast.expr | None:
+    """An annotation that stands in quotes."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _is_dots(kind: ast.expr) -> bool:

@@ -21,13 +21,9 @@ class Killed(NamedTuple):
 
     mutants: int
     killed: int
+    """Those that some test rejects. Some mutants are no different."""
     weak: tuple[int, ...]
     """Tests that reject none."""
-
-    @property
-    def score(self) -> float | None:
-        """Share of the mutants that some test rejects; None where there are none. Some mutants are no different."""
-        return self.killed / self.mutants if self.mutants else None
 
 
 def made(source: str, function: str, most: int, seed: int) -> list[str]:

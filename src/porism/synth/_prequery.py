@@ -88,7 +88,10 @@ class Template:
         """The prompt that the family's row gives. A server puts the BOS before a text by itself."""
         family = self.family
         if family is None or len(conversation) > 1:
-            raise ModelError("turns: a conversation of several turns needs the model's tokenizer. Set tokenizer.")
+            raise ModelError(
+                "turns: a conversation of several turns, or one with shown questions, needs the model's tokenizer. Set "
+                "tokenizer."
+            )
         said = conversation[0]["content"] if conversation else ""
         return PreQuery(family.before(said), (), (family.end,))
 

@@ -6,6 +6,7 @@ reason for every instruction that gave no pair, ``align-dropped.jsonl``.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -91,11 +92,17 @@ def sft(attempts: Sequence[Attempt]) -> Example | None:
     judged = [one for one in fit if one.verdict is not None and one.verdict.correct]
     if not judged and any(one.verdict is not None for one in attempts if one.finish == "stop"):
         return None
-    best = max(judged or fit, key=lambda one: (one.meta.get("reward") or 0.0, -one.sample), default=None)
+    best = max(judged or fit, key=lambda one: (_reward(one), -one.sample), default=None)
     if best is None:
         return None
     answer = Message(role="assistant", content=best.text)
     return Example(prompt=prompt_of(best), completion=[answer], meta=_meta(best))
+
+
+def _reward(attempt: Attempt) -> float:
+    """The reward; below all others where there is none."""
+    value = attempt.meta.get("reward")
+    return -math.inf if value is None else float(value)
 
 
 def align(attempts: Sequence[Attempt], settings: ResponseSettings) -> tuple[list[Pair], str]:

@@ -167,7 +167,7 @@ class Responder:
         found = self._reward([(self._scored_after(one), one.text) for one in flat])
         try:
             values = [float(value) for value in found]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             values = []
         if len(values) != len(flat):
             raise RecipeError(
@@ -202,7 +202,8 @@ class Responder:
 
 
 def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    """The reward; None for what is no finite number, which JSON does not have."""
+    return value if math.isfinite(value) else None
 
 
 def _reward_of(settings: ResponseSettings) -> Reward | None:

@@ -37,6 +37,8 @@ _MOST_ENTRIES = 4_000_000
 """Entries of the largest table, B · N."""
 _MOST_GRAM = 4_096
 """Concepts of which all cosines are held."""
+_STEPS = 64
+"""Batches at least, where what was drawn less is to come more often."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class Sampler:
         import numpy as np
 
         width = max(1, min(_AT_ONCE, _MOST_ENTRIES // len(self.used_N)))
+        if self._balance:  # what was used counts from one batch to the next
+            width = max(1, min(width, total // _STEPS))
         shares = np.asarray(weights_L, np.float64) / np.sum(weights_L)
         for number, start in enumerate(range(0, total, width)):
             chance = np.random.default_rng([seed, number])

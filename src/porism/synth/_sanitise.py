@@ -45,18 +45,24 @@ class Cleaned(NamedTuple):
 
 
 _MARKS = re.compile(
-    r"<\|[^\s<>]{0,40}\|?>?|<｜[^<>\n]{0,40}｜?>?|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
-    r"|</?think>"
+    r"<\|[^\s<>|]{0,40}\|>|<\|(?:im_|end|eot|start|begin|system|user|assistant|\s*$)[a-z_]{0,30}\|?"
+    r"|<｜[^<>\n]{0,40}｜?>?|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|</?think>"
 )
+"""The second kind is a mark without its end; ``|x|<|y|`` is none."""
 _OWN_ROLE = re.compile(r"^\W{0,4}(?:user|human|student)\b\W{0,3}(?:[:\n])\s*", re.IGNORECASE)
 _OTHER_ROLE = re.compile(
     r"^[ \t#*>_]{0,6}(?:assistant|user|human|system|ai assistant|chatbot|bot|tutor|teacher)[ \t*_]{0,4}(?::|$)",
     re.IGNORECASE | re.MULTILINE,
 )
+_NO_LABEL = (
+    "solve|answer|find|prove|show|write|create|design|give|explain|describe|discuss|generate|provide|make|consider|read|"
+    "formulate|pose|evaluate|compute|calculate|determine|analy[sz]e|complete|simplify|what|which|how|why|is|are|do|can"
+)
 _LABEL = re.compile(
     r"^[\s>*#_`-]*(?:"
-    r"(?:[a-z]+[ \t]+){0,2}(?:task|prompt|question|problem|exercise|challenge|query|request|instructions?|scenario|"
-    r"example|statement|q)[ \t]*(?:#?[ \t]?\d{1,3})?[ \t]*(?:\*\*)?[ \t]*(?::|\.|\)|-|\n)[ \t]*(?:\*\*)?"
+    rf"(?!(?:{_NO_LABEL})\b)(?:[a-z]+[ \t]+){{0,2}}(?:task|prompt|question|problem|exercise|challenge|query|request|"
+    r"instructions?|scenario|example|statement|q)[ \t]*(?:#?[ \t]?\d{1,3})?[ \t]*(?:\*\*)?[ \t]*"
+    r"(?::|\.|\)|-|\n)[ \t]*(?:\*\*)?"
     r"|\(?\d{1,3}[.)](?=\s)|\(?[a-z]\)(?=\s)"
     r")\s*",
     re.IGNORECASE,
@@ -86,7 +92,7 @@ _ANSWERS = re.compile(
     r"(?:we|you (?:can|need|should|will|have)|follow|use)\b|"
     r"let's (?:solve|break|start|find|begin)|the (?:answer|solution) (?:is|to)\b|step \d|yes\b|no,|great\b|"
     r"in this (?:problem|question|exercise|example)|this (?:is|problem|question)\b|therefore\b|"
-    r"we (?:can|need to|have)\b)",
+    r"we (?:can|need to)\b|we have\b(?![^?]*\?))",
     re.IGNORECASE,
 )
 _ORDERS = (
@@ -106,10 +112,11 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
-    r"\[(?:insert|your|name|enter|add|topic|equation|number|problem|question|the)\b[^\]]*\]|\{\{|\}\}|<(?:insert|your)\b[^>]*>"
-    r"|lorem ipsum",
+    r"\[(?:insert|your|name|enter|add|topic|equation|number|problem|question|the)\b[^\]]*\]|<(?:insert|your)\b[^>]*>"
+    r"|\{\{\s*[#/]?[a-z_]{3}[\w. ]*\}\}|lorem ipsum",
     re.IGNORECASE,
 )
+"""``{{ name }}`` is one; in formulas braces that stand in one another are common."""
 _YOU_ARE = re.compile(r"^\W*you are (?:an?|the)\b[^.]*\b(?:assistant|ai|chatbot|tutor|expert|model)\b", re.IGNORECASE)
 _TELLS_OF_USER = re.compile(
     r"\bthe user (?:asks|also|wants|is|may|might|can|has|will|needs|gives|just)\b", re.IGNORECASE

@@ -60,7 +60,8 @@ def text(name: str) -> str:
 
 def asked(problem: Problem, way: Way) -> list[Message]:
     """What a model is asked to write."""
-    filled = text(WRITES[way]).replace("{answer}", problem.answer).replace("{question}", problem.question)
+    values = {"answer": problem.answer, "question": problem.question}
+    filled = re.sub(r"\{(answer|question)\}", lambda found: values[found[1]], text(WRITES[way]))
     return [Message(role="user", content=filled.strip())]
 
 

@@ -123,11 +123,12 @@ class Work:
                     continue
                 found = self._cleaned(talk, draft)
                 problem = self._problem(talk.slot, turn, draft, found)
-                if not found.reason:
-                    self._kept[talk.slot.domain.name] += turn == 0
-                    asked.append((talk, problem))
-                elif turn == 0:
-                    yield store.Placed(talk.slot.at, problem, found.reason)
+                if found.reason:
+                    at = talk.slot.at + turn * self._settings.responses
+                    yield store.Placed(at, problem, found.reason)
+                    continue
+                self._kept[talk.slot.domain.name] += turn == 0
+                asked.append((talk, problem))
             if self._responder is None:
                 yield from (store.Placed(talk.slot.at, problem) for talk, problem in asked)
                 return
@@ -149,6 +150,12 @@ class Work:
             "stops": sorted({stop for prompt in prompts.values() for stop in prompt.stops}),
             "wanted": self._plan.wanted,
         }
+
+    @property
+    def short(self) -> dict[str, int]:
+        """Domain → how many it kept, where it has not its share after all tries."""
+        wanted = self._plan.wanted if self._settings.count == "kept" else {}
+        return {name: self._kept[name] for name, count in wanted.items() if self._kept[name] < count}
 
     def _is_full(self, slot: Slot) -> bool:
         """Whether the domain has its share."""

@@ -115,7 +115,7 @@ class Writer:
         text = sample.text.removeprefix(f"{BEGIN_RATIONALE}\n").strip()
         if sample.finish == "length" and self._how.long == "close":
             text = cut(text)
-            return text, "" if text else "cut off: the rationale has no whole sentence"
+            return text, _marked(text, "rationale") if text else "cut off: the rationale has no whole sentence"
         return text, _wrong(sample, text, "rationale")
 
 
@@ -133,4 +133,9 @@ def _wrong(sample: Sample, text: str, name: str) -> str:
         return f"cut off: the {name} reached the token limit"
     if not text:
         return f"format: the {name} is empty"
+    return _marked(text, name)
+
+
+def _marked(text: str, name: str) -> str:
+    """Why a block that holds a mark cannot be used; empty where it holds none."""
     return f"format: the {name} holds a mark of another block" if "<!--" in text else ""

@@ -16,7 +16,8 @@ from porism.engines import Request, Sampling
 from porism.errors import DataError
 from porism.records import Concepts, Message, Problem, content_id
 from porism.synth import _blocks, _concepts
-from porism.synth._engines import AskSettings, Engines, count_dropped, model_hash
+from porism.synth._drops import count_drops
+from porism.synth._engines import AskSettings, Engines, model_hash
 
 __all__ = ["Settings", "inputs", "read", "run", "schema"]
 
@@ -74,7 +75,7 @@ def run(settings: Settings, out: store.Output) -> None:
                     yield store.Placed(at, _record(problem, *found, settings))
 
         out.process(units, work, title=f"synth concepts-extract: {len(problems)} problems", unit="problems")
-    count_dropped(out, "synth concepts-extract", settings)
+    count_drops(out, "synth concepts-extract", settings.max_failed, allow_empty=settings.allow_empty)
 
 
 def schema(count: int, longest: int, levels: Sequence[str]) -> str:

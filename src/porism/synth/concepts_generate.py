@@ -20,7 +20,8 @@ from porism.engines import LOADS, Engine
 from porism.models.load import fingerprint
 from porism.records import Concepts, Example, Message, Problem, content_id
 from porism.synth import _blocks, _concepts
-from porism.synth._engines import AskSettings, Engines, count_dropped, model_hash, other_options
+from porism.synth._drops import count_drops
+from porism.synth._engines import AskSettings, Engines, model_hash, other_options
 from porism.synth._judging import Judge, Judgement, kept
 from porism.synth._responses import Responder, ResponseSettings
 from porism.synth._writing import Draft, How, Writer, prompt
@@ -74,6 +75,8 @@ class Settings(AskSettings):
         Raises:
             ValueError: settings exclude one another.
         """
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("temperature: at 0 all problems of a set would be the same. Set it, or samples to 1.")
         if len(self.judges) == 1:
             raise ValueError("judges: expected at least two, or none ([]), got one.")
         if len(set(self.judges)) < len(self.judges) and not self.judge_temp:
@@ -108,10 +111,11 @@ def inputs(settings: Settings) -> dict[str, str]:
     found = store.hashes(store.locate(path) for path in settings.input) | model_hash(settings)
     found["prompts"] = content_id([_blocks.template(name) for name in ("math", "code", "judge")])
     if (settings.judge_engine or settings.engine) in LOADS:
+        adapter = str(settings.judge_options.get("adapter") or "")
         if any(settings.judges):
-            found["judges"] = content_id([fingerprint(name) if name else "" for name in settings.judges])
+            found["judges"] = content_id([fingerprint(adapter or name) if name else "" for name in settings.judges])
         if settings.solver:
-            found["solver"] = fingerprint(settings.solver)
+            found["solver"] = fingerprint(adapter or settings.solver)
     return found
 
 
@@ -132,7 +136,7 @@ def run(settings: Settings, out: store.Output) -> None:
     with Engines(settings, out) as engines:
         work = _Work(settings, engines)
         out.process(units, work.unit, title=f"synth concepts-generate: {len(places)} problems", unit="problems")
-    count_dropped(out, "synth concepts-generate", settings)
+    count_drops(out, "synth concepts-generate", settings.max_failed, allow_empty=settings.allow_empty)
 
 
 class _Work:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from porism import store
 from porism.engines import LOADS
@@ -19,7 +19,8 @@ from porism.errors import DataError
 from porism.models.load import fingerprint
 from porism.records import Concepts, Example, Message, Problem, content_id
 from porism.synth import _blocks
-from porism.synth._engines import AskSettings, Engines, count_dropped, model_hash
+from porism.synth._drops import count_drops
+from porism.synth._engines import AskSettings, Engines, model_hash
 from porism.synth._posterior import Case, Rationale, asked, best, draw, score
 from porism.synth._writing import prompt
 
@@ -38,6 +39,17 @@ class Settings(AskSettings):
     temperature: Annotated[float, Field(description="of the rationales", ge=0)] = 1.0
     rationale_tokens: Annotated[int, Field(description="longest rationale", ge=1)] = 1024
     at_once: Annotated[int, Field(description="problems in one unit of work", ge=1)] = 16
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        """Refuse several rationales that would all be the same.
+
+        Raises:
+            ValueError: they would.
+        """
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("temperature: at 0 all rationales would be the same. Set it, to 1 say, or samples to 1.")
+        return self
 
 
 def inputs(settings: Settings) -> dict[str, str]:
@@ -63,7 +75,9 @@ def run(settings: Settings, out: store.Output) -> None:
     with Engines(settings, out) as engines:
         writer = engines.own
         apart = settings.posterior not in ("", settings.model)
-        explains = engines.other(settings.engine, settings.posterior, settings, "posterior_") if apart else writer
+        explains = (
+            engines.other(settings.engine, settings.posterior, _plain(settings), "posterior_") if apart else writer
+        )
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
             chosen = [cases[at] for at in places]
@@ -80,9 +94,14 @@ def run(settings: Settings, out: store.Output) -> None:
                 yield from _placed(2 * at, case, rationales, error)
 
         out.process(units, work, title=f"synth concepts-rationales: {len(cases)} problems", unit="problems")
-    count_dropped(out, "synth concepts-rationales", settings)
+    count_drops(out, "synth concepts-rationales", settings.max_failed, allow_empty=settings.allow_empty)
     if out.counts["records"]:
         out.figures |= _figures(out)
+
+
+def _plain(settings: Settings) -> Settings:
+    """The settings without the adapter, which is the writer's."""
+    return settings.model_copy(update={"adapter": ""}) if getattr(settings, "adapter", "") else settings
 
 
 def _placed(at: int, case: Case, rationales: Sequence[Rationale], error: str) -> Iterator[store.Placed]:
@@ -94,6 +113,11 @@ def _placed(at: int, case: Case, rationales: Sequence[Rationale], error: str) ->
         return
     place = best(rationales)
     chosen = rationales[place]
+    text = _blocks.assembled(chosen.text, case.problem.question)
+    complaint = _blocks.parse(text).complaint
+    if complaint:  # the problem itself holds a mark
+        yield store.Placed(at, case.problem, complaint)
+        return
     meta: dict[str, Any] = {
         "problem": case.problem.id,
         "concepts": list(case.concepts.concepts),
@@ -103,7 +127,7 @@ def _placed(at: int, case: Case, rationales: Sequence[Rationale], error: str) ->
         "tokens": chosen.tokens,
         "scores": [[round(one.of_rationale, 4), round(one.of_problem, 4)] for one in rationales],
     }
-    whole = Message(role="assistant", content=_blocks.assembled(chosen.text, case.problem.question))
+    whole = Message(role="assistant", content=text)
     marked = f"{_blocks.BEGIN_RATIONALE}\n{chosen.text}\n{_blocks.END_RATIONALE}"
     yield store.Placed(at, Example(prompt=prompt(case.concepts), completion=[whole], meta=meta))
     explained = [Message(role="assistant", content=marked)]

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from porism import recipe, store
-from porism.records import Attempt, Concepts, Example, Pair, Problem
+from porism.records import Attempt, Concepts, Example, Pair, Problem, to_row
 from porism.synth._judging import CRITERIA, RATINGS
 
 __all__ = ["Settings", "inputs", "run"]
@@ -45,7 +45,7 @@ def run(settings: Settings, out: store.Output) -> None:
     """Write the page.
 
     Raises:
-        DataError: a stage is missing.
+        DataError: a stage is missing, or a line is no record.
     """
     import jinja2
 
@@ -79,13 +79,13 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
     """What the page shows of one stage."""
     records, dropped, manifest = _files(path)
     made = store.Manifest.load(manifest) if manifest.is_file() else None
-    rows = [row for _, row in store.rows(records)]
+    rows = [to_row(record) for record in store.read(records)]
     away = [row for _, row in store.rows(dropped)] if dropped.is_file() else []
     stage = made.key.stage if made else ""
     judged = stage in ("", "synth concepts-generate")  # later stages keep the judges of what they work on
     verdicts: Counter[str] = Counter()
     for row in [*rows, *away] if judged else ():
-        for judge in row.get("meta", {}).get("judges", []):
+        for judge in _judges(row):
             for name, rating in judge.get("ratings", {}).items():
                 verdicts[f"{name} {rating}"] += 1
     return {
@@ -99,6 +99,19 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
         "kept": [_shown(row) for row in rows[:examples]],
         "dropped": [_shown(row) for row in _spread(away, examples)],
     }
+
+
+def _judges(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What judges said of a record, as ``concepts-generate`` writes it; what others mean by the name is passed over."""
+    said = row.get("meta", {}).get("judges")
+    fit = isinstance(said, list) and all(map(_is_judgement, said))
+    return said if fit else []
+
+
+def _is_judgement(said: Any) -> bool:
+    if not isinstance(said, Mapping):
+        return False
+    return "error" in said or (isinstance(said.get("ratings"), Mapping) and said.get("overall") in _WORST)
 
 
 def _counted(kept: int, reasons: Sequence[str]) -> str:
@@ -122,7 +135,7 @@ def _quality(rows: Sequence[Mapping[str, Any]], away: Sequence[Mapping[str, Any]
         their judges, ``no verdict`` where one gave none, ``kept``; ``rating``: the mean over judges and criteria, where
         Perfect is 2, Acceptable 1 and Bad 0; None where there is none.
     """
-    judged = [judges for row in (*rows, *away) if (judges := row.get("meta", {}).get("judges"))]
+    judged = [judges for row in (*rows, *away) if (judges := _judges(row))]
     if not judged:
         return {}
     least: Counter[str] = Counter()
@@ -164,13 +177,13 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
         "question": problem.get("question", ""),
         "answer": problem.get("answer", ""),
         "agreement": meta.get("agreement", []),
-        "judges": meta.get("judges", []),
+        "judges": _judges(row),
         "text": row.get("text", "") or _said(row.get("completion", [])),
         "asked": _said(row.get("prompt", [])) if "chosen" in row else "",
         "chosen": _said(row.get("chosen", [])),
         "rejected": _said(row.get("rejected", [])),
         "verdict": row.get("verdict", {}).get("status", ""),
-        "passes": [meta["passes"], meta["judged"]] if "passes" in meta else [],
+        "passes": [meta["passes"], meta["judged"]] if "passes" in meta and "judged" in meta else [],
         "log_likelihood": meta.get("log_likelihood"),
         "testcases": meta.get("testcases", {}),
     }

@@ -6,6 +6,7 @@ the input: with single concepts, as they are shipped, similarity alone decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
@@ -52,8 +53,9 @@ class Settings(EncodeSettings):
         Raises:
             ValueError: they do.
         """
-        if self.levels and not (all(weight >= 0 for weight in self.levels.values()) and any(self.levels.values())):
-            raise ValueError("levels: expected weights of at least 0, one of them above 0.")
+        weights = self.levels.values()
+        if weights and not (all(0 <= weight < math.inf for weight in weights) and any(weights)):
+            raise ValueError("levels: expected finite weights of at least 0, one of them above 0.")
         return self
 
 

@@ -16,18 +16,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from porism import recipe, store
+from porism import console, recipe, store
+from porism import sandbox as box
 from porism.engines import LOADS, Engine
 from porism.engines._stage import Staged, kept, starter
+from porism.graders import asks_engine
 from porism.models.load import fingerprint
-from porism.records import content_id
+from porism.records import Message, content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
+from porism.synth._prequery import of_family
 from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, scorer_hash
 from porism.synth._work import Work, plan
 
 __all__ = ["Settings", "check", "inputs", "run"]
+
+_SAID = [Message(role="user", content="?"), Message(role="assistant", content="!")]
+"""A first turn, to see whether a second one can follow it."""
 
 
 class Settings(ResponseSettings):
@@ -97,13 +103,21 @@ class Settings(ResponseSettings):
 
 
 def check(settings: Settings) -> None:
-    """Find unknown domains, prompts and engines, and wrong quotas, before anything runs.
+    """Find unknown domains, graders, prompts, engines and families, and wrong quotas, before anything runs.
 
     Raises:
         UserError: there is one.
     """
-    quotas(settings.total, chosen(settings.domains, settings.domain_file), settings.quotas)
+    domains = chosen(settings.domains, settings.domain_file)
+    quotas(settings.total, domains, settings.quotas)
+    for domain in domains:
+        asks_engine(domain.kind)
+    box.described(settings.sandbox)
     prompt_hash(settings)
+    if settings.engine not in LOADS and not getattr(settings, "tokenizer", ""):
+        template = of_family(settings.family)
+        for domain in domains:
+            template.pre_query([*domain.conversation(), *(_SAID if settings.turns > 1 else [])])
     if _answers_apart(settings):
         _other_options(settings)
 
@@ -136,6 +150,10 @@ def run(settings: Settings, out: store.Output) -> None:
             work.resume(out)
         out.process(planned.units, work.unit, title=f"synth magpie: {settings.total} instructions", unit="instructions")
         described = work.described()
+        if work.short:
+            told = ", ".join(f"{name} {count} of {planned.wanted[name]}" for name, count in work.short.items())
+            tries = f"most_tries={settings.most_tries} times as many"
+            console.notice(f"  fewer were kept than wanted, after {tries}: {told}")
     target = out.beside("generation.json")
     store.write_json(target, {"settings": settings.model_dump(mode="json"), **described})
     out.add(target)

@@ -6,6 +6,7 @@ the commands that train on them, and the same figures as ``report.json``. SFT ro
 
 from __future__ import annotations
 
+import html
 import math
 import random
 import shlex
@@ -192,7 +193,7 @@ def _counted(items: Iterator[str] | Sequence[str] | Any) -> dict[str, int]:
 def _page(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "# Synthesised data"
     for name, figures in stages.items():
-        yield f"\n## {name}\n"
+        yield f"\n## {_cell(name)}\n"
         own = figures["instructions"]
         share = f"{own['kept']:,} of {own['written']:,} instructions kept ({own['kept share']:.1%})"
         yield f"{share}, {own['different']:,} different.\n"
@@ -219,13 +220,13 @@ def _reasons(domains: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     reasons = Counter[str]()
     for figures in domains.values():
         reasons.update(figures["dropped"])
-    yield f"| | {' | '.join(name or 'all' for name in domains)} | sum |"
+    yield f"| | {' | '.join(_cell(name) or 'all' for name in domains)} | sum |"
     yield "|---|" + "---:|" * (len(domains) + 1)
     kept = [figures["kept"] for figures in domains.values()]
     yield f"| kept | {' | '.join(map(str, kept))} | {sum(kept)} |"
     for reason, total in reasons.most_common():
         counts = (str(figures["dropped"].get(reason, 0)) for figures in domains.values())
-        yield f"| {reason} | {' | '.join(counts)} | {total} |"
+        yield f"| {_cell(reason)} | {' | '.join(counts)} | {total} |"
 
 
 def _shown(value: float | None) -> str:
@@ -240,9 +241,14 @@ def _listed(value: Any) -> str:
 
 def _example(one: str | Sequence[str]) -> str:
     """One line: what it says, shortened, as code, so that no text of a model becomes Markdown or HTML."""
-    reason, text = ("", one) if isinstance(one, str) else (f"{one[0]}: ", one[1])
+    reason, text = ("", one) if isinstance(one, str) else (f"{_cell(one[0])[:_SHOWN]}: ", one[1])
     plain = " ".join(text.split()).replace("`", "'")
     return f"- {reason}`{plain[:_SHOWN]}{'…' if len(plain) > _SHOWN else ''}`"
+
+
+def _cell(text: str) -> str:
+    """One line in which nothing is HTML or ends a table's cell."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")
 
 
 def _next(stages: Mapping[str, Mapping[str, Any]], paths: Mapping[str, str]) -> Iterator[str]:

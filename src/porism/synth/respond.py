@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from porism import sandbox as box
 from porism import store
 from porism.engines import LOADS
 from porism.engines._stage import Staged, kept
@@ -58,11 +59,12 @@ class _Asked(NamedTuple):
 
 
 def check(settings: Settings) -> None:
-    """Find a wrong prompt before anything runs.
+    """Find a wrong prompt, or the name of no sandbox, before anything runs.
 
     Raises:
-        UserError: it is wrong.
+        UserError: one is wrong.
     """
+    box.described(settings.sandbox)
     prompt_hash(settings)
 
 

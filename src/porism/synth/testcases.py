@@ -19,7 +19,8 @@ from porism.errors import DataError
 from porism.records import Attempt, Problem, content_id
 from porism.synth import _blocks
 from porism.synth._cases import FOCUSES, Maker, Rule
-from porism.synth._engines import AskSettings, Engines, count_dropped, model_hash
+from porism.synth._drops import count_drops
+from porism.synth._engines import AskSettings, Engines, model_hash
 
 __all__ = ["Settings", "check", "inputs", "run"]
 
@@ -65,6 +66,8 @@ class Settings(AskSettings):
             raise ValueError(f"focuses: expected some of {', '.join(FOCUSES)}, got {unknown[0]!r}.")
         if not self.rounds and not self.typed:
             raise ValueError("typed: with no rounds either there are no inputs. Set one of them.")
+        if self.rounds > 1 and not self.temperature:
+            raise ValueError("temperature: at 0 all rounds would propose the same. Set it, or rounds to 1.")
         if self.solutions > 1 and not self.solution_temp:
             raise ValueError("solution_temp: at 0 all solutions would be the same. Set it, to 0.8 say.")
         return self
@@ -132,7 +135,7 @@ def run(settings: Settings, out: store.Output) -> None:
                 yield store.Placed(at, problem, reason)
 
         out.process(units, work, title=f"synth testcases: {len(problems)} problems", unit="problems")
-    count_dropped(out, "synth testcases", settings)
+    count_drops(out, "synth testcases", settings.max_failed, allow_empty=settings.allow_empty)
     out.figures |= _figures(out)
 
 

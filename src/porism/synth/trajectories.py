@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Annotated, cast
+from typing import Annotated, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from porism import sandbox as box
 from porism import store
 from porism.errors import DataError
 from porism.records import JUDGED, Attempt, Problem
-from porism.synth._engines import AskSettings, Engines, count_dropped, model_hash
+from porism.synth._drops import count_drops
+from porism.synth._engines import AskSettings, Engines, model_hash
 from porism.synth._responses import Responder, ResponseSettings, prompt_hash
 
 __all__ = ["Settings", "check", "inputs", "pass_rate", "run"]
@@ -41,6 +42,17 @@ class Settings(AskSettings):
         float, Field(description="without a reference, more than this share must state one answer", ge=0, lt=1)
     ] = 0.5
     sandbox: Annotated[str, Field(description="where programs run: auto, bubblewrap, gvisor or unsafe")] = box.AUTO
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        """Refuse several solutions that would all be the same.
+
+        Raises:
+            ValueError: they would.
+        """
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("temperature: at 0 all solutions would be the same. Set it, to 0.8 say, or samples to 1.")
+        return self
 
 
 def check(settings: Settings) -> None:
@@ -88,7 +100,7 @@ def run(settings: Settings, out: store.Output) -> None:
                     yield store.Placed(at * settings.samples + number, noted, reason)
 
         out.process(units, work, title=f"synth trajectories: {len(problems)} problems", unit="problems")
-    count_dropped(out, "synth trajectories", settings)
+    count_drops(out, "synth trajectories", settings.max_failed, allow_empty=settings.allow_empty)
     out.figures["pass_rates"] = _rates(out)
 
 
