@@ -76,3 +76,23 @@ def test_sizes_that_do_not_fit(sizes: dict[str, float], message: str) -> None:
 def test_a_tag_that_no_record_has_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(list(split.make(records(), together="gruop"))) == 300
     assert "no record has the tag 'gruop': it keeps nothing together" in capsys.readouterr().err
+
+
+def together(one: Record, other: Record, **settings: object) -> bool:
+    """Whether two records are in one part, of two that are of one size."""
+    parts = [item.part for item in split.make([one, other], sizes={"a": 0.5, "b": 0.5}, **settings)]  # type: ignore[arg-type]
+    return parts[0] == parts[1]
+
+
+def test_what_counts_as_twins() -> None:
+    text = " ".join(WORDS)
+    plain, near = problem(question=f"{text} 7?"), problem(question=f"{text.replace('lamp', 'meadow')} 7?")
+    assert together(plain, near)
+    assert not together(plain, near, method="exact")
+    assert not together(plain, near, threshold=0.99)
+    numbered = problem(question=f"{text} 8?")
+    assert together(plain, numbered)
+    assert not together(plain, numbered, numbers="apart")
+    answers = [problem(question="Why?", answer=answer, kind="judge") for answer in (text, "because it is so, that is all")]
+    assert together(*answers)
+    assert not together(*answers, by="all")
