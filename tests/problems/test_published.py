@@ -11,7 +11,7 @@ from hub_server import Cdn, Hub
 
 from porism import pipeline
 from porism.models import _site
-from porism.problems import gsm8k, hub
+from porism.problems import Unreadable, file, gsm8k, hub, humaneval, svamp
 from porism.records import Problem
 
 
@@ -144,3 +144,25 @@ def test_keys_of_a_set_of_a_hub() -> None:
             (found,) = hub.load(**at, config="y", layout=layout)
             assert isinstance(found, Problem)
             assert found.question == question
+
+
+def test_rows_that_nest_too_deeply_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "SVAMP.json").write_text(json.dumps([{**SVAMP, "Equation": "( " * 5_000}, SVAMP]))
+    assert [bool(problem.solution) for problem in svamp.load("test", path=str(tmp_path))] == [False, True]  # type: ignore[union-attr]
+    row = {"task_id": "x", "prompt": "def f(n):\n", "entry_point": "f", "canonical_solution": "    return n"}
+    rows = [{**row, "test": f"def check(it):\n    assert it(1) == {many}"} for many in ("+".join("1" * 2_000), "1")]
+    (tmp_path / "HumanEval.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    bad, good = humaneval.load("test", path=str(tmp_path))
+    assert isinstance(bad, Unreadable)
+    assert isinstance(good, Problem)
+
+
+@pytest.mark.parametrize(
+    "tests", [[f"assert f() == {'+'.join('1' * 2_000)}"], {"tests": ["assert f()"], "tolerance": 10**400}]
+)
+def test_tests_that_nobody_should_write_stop_nothing(tmp_path: Path, tests: object) -> None:
+    fine = {"question": "Add up.", "answer": ["assert f() == 1"]}
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, [{**fine, "answer": tests}, fine])))
+    found = list(file.load(path=str(tmp_path / "mine.jsonl"), kind="code"))
+    assert len(found) == 2
+    assert isinstance(found[1], Problem)
