@@ -12,6 +12,7 @@ from porism import pipeline, store
 from porism.errors import DataError, RecipeError
 from porism.problems import Unreadable, file, samples
 from porism.records import Example, Message, Pair, Problem, Record, Status, Stepwise
+from porism.train import _layouts
 
 SYSTEM = Message(role="system", content="Be brief.")
 
@@ -149,6 +150,14 @@ def test_steps_that_cannot_be_rows_are_dropped(tmp_path: Path) -> None:
     later = Stepwise(prompt=[*ASKED, Message(role="assistant", content="4"), *ASKED], completions=["a"], labels=[1.0])
     _, manifest = export(tmp_path, STEPS, uneven, later, rows="stepwise")
     assert manifest.counts == {"records": 1, "dropped": 2, "dropped: no steps": 1, "dropped: turns": 1}
+
+
+def test_what_is_exported_is_trained_on(tmp_path: Path) -> None:
+    """The answer beside a row, which TRL's rewards read, is in nobody's way."""
+    for name, record in {"sft": problem(1), "dpo": PAIR, "kto": UNWANTED, "prm": WRONG_STEP}.items():
+        out, _ = export(tmp_path / name, record)
+        (found,) = _layouts.read(out / "data.jsonl", Example, Pair, Stepwise)
+        assert type(found) is (Example if name == "sft" else type(record))
 
 
 @pytest.mark.slow
