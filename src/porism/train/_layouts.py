@@ -91,7 +91,7 @@ def adapted(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 _TEXTS = {"prompt": "user", "completion": "assistant", "chosen": "assistant", "rejected": "assistant"}
 _COLUMNS = frozenset(
-    ("id", "prompt", "completion", "chosen", "rejected", "completions", "labels", "label", "loss_mask", "meta", "concepts")
+    ("id", "prompt", "completion", "chosen", "rejected", "completions", "labels", "label", "loss_mask", "meta")
 )
 """Of TRL's rows; data sets have others beside them, such as a source or an answer."""
 
