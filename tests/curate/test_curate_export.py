@@ -128,7 +128,9 @@ def test_labels_are_written(tmp_path: Path, format: str) -> None:  # noqa: A002
         (ASKED, "#### 4", True),
         (ASKED, "#### 5", False),
     ]
-    assert [{name: row[name] for name in ("prompt", "completions", "labels")} for row in rows("prm", STEPS, WRONG_STEP)] == [
+    assert [
+        {name: row[name] for name in ("prompt", "completions", "labels")} for row in rows("prm", STEPS, WRONG_STEP)
+    ] == [
         {"prompt": "Be brief.\n\nWhat is 2 + 2?", "completions": ["2 + 2 = 4\n", "#### 4"], "labels": [True, True]},
         {"prompt": "What is 2 + 2?", "completions": ["2 + 2 = 5\n", "#### 5"], "labels": [False, False]},
     ]

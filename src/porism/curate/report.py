@@ -122,7 +122,7 @@ def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
         tags=distributions,
         examples=told,
         clusters=_with_heads(records, clusters, examples),
-        hits=[*hits, *(marked if manifest["stage"] == "curate decontaminate" else ())],
+        hits=[*hits, *(marked if manifest["stage"] == "curate decontaminate" else ())][: _HITS * examples],
     )
 
 

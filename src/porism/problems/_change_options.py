@@ -29,7 +29,11 @@ def options(problem: Problem, rng: random.Random) -> Problem:
         Unchanged: it is no choice, its answer is none of the options, or one of them speaks of others.
     """
     known = problem.meta.get("options")
-    if problem.kind != "choice" or not isinstance(known, list) or not 2 <= len(known) == len(set(map(str, known))) <= 10:
+    if (
+        problem.kind != "choice"
+        or not isinstance(known, list)
+        or not 2 <= len(known) == len(set(map(str, known))) <= 10
+    ):
         raise Unchanged("no options: it is no choice whose options are known and different")
     texts = [str(option) for option in known]
     stem = _choices.ask("", texts).lstrip("\n")
