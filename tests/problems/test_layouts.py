@@ -136,6 +136,11 @@ def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
         ({"prompt": TURNS, "completion": STEPS}, {}, "no prompt: expected one question that stands last"),
         ({"input": ASKED, "output": STEPS, "loss_mask": "110"}, {}, "no loss_mask: expected a list"),
         ({"question": ASKED, "answer": "12"}, {"layout": "alpaca"}, "no instruction: expected a text"),
+        (
+            {"question": ASKED, "options": ["12", "None"], "correct": "A"},
+            {},
+            "no answer: expected one of the options under 'answer', got None. Keys in this row: question, options, correct",
+        ),
         ({"question": ASKED, "answer": "E", "options": ["1", "2"]}, {}, "no answer: expected one of A, B, got 'E'"),
         ({"question": ASKED, "answer": "A", "options": "1 or 2"}, {}, "no options: expected a list"),
         ({"question": ASKED, "answer": "A", "options": ["1", {}]}, {}, "no options: expected texts"),

@@ -53,7 +53,8 @@ def letter(answer: object, options: Sequence[str]) -> str:
         return text.strip("().: ").upper()
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options):
         return known[answer]
-    same = [at for at, option in enumerate(options) if option.casefold() == text.casefold()]
+    said = text.casefold() if answer is not None else ""
+    same = [at for at, option in enumerate(options) if option.casefold() == said]
     if len(same) == 1:
         return known[same[0]]
     if isinstance(answer, str) and text.isdecimal() and len(text) < 3 and int(text) < len(options):
