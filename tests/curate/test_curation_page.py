@@ -38,6 +38,8 @@ def test_one_page_tells_of_every_step(tmp_path: Path) -> None:
     assert "overlap: What is 50 + 1? question What is 50 + 1?" in plain
     assert "difficulty is 0" in plain
     assert not re.search(r"https?://|<link|src=", page)
+    assert re.search(r"td\.count \{[^}]*white-space: nowrap", page), "figures are not broken into lines"
+    assert '<td class="count">' in page
 
 
 def test_hits_that_are_kept_are_shown_too_and_no_more_than_asked_for(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +16,14 @@ _LETTERS = "ABCDEFGHIJ"
 def plain(options: object) -> list[str]:
     """The options without letters: from a list, a mapping of letters, or ARC's ``{"text": […], "label": […]}``.
 
+    In a table's cell they may stand as JSON.
+
     Raises:
         ValueError: they are none of these, or fewer than two, or more than ten.
     """
+    if isinstance(options, str) and options.lstrip().startswith(("[", "{")):
+        with contextlib.suppress(ValueError, RecursionError):
+            options = json.loads(options)
     if isinstance(options, Mapping) and isinstance(options.get("text"), Sequence):
         options = options["text"]
     elif isinstance(options, Mapping):
