@@ -74,6 +74,8 @@ _EXAMPLES = {
     "problems strategyqa": "porism problems strategyqa --split dev --path strategyqa --output strategyqa",
     "problems svamp": "porism problems svamp --split test --path SVAMP.json --output svamp",
     "problems aime": "porism problems aime --year 2024 --fetch hf --output aime",
+    "problems humaneval": "porism problems humaneval --path HumanEval.jsonl.gz --output humaneval",
+    "problems mbpp": "porism problems mbpp --split test --fetch hf --output mbpp",
     "problems samples": "porism problems samples --which chinese_math --output chinese",
     "problems perturb": "porism problems perturb --input test.jsonl --changes numbers --changes names --output changed",
     "problems procedural": "porism problems procedural --tasks '{chain_sum: {count: 20}}' --output sums.jsonl",

@@ -11,7 +11,8 @@ from conftest import attempt, lines, problem
 from porism import pipeline, store
 from porism.errors import DataError, RecipeError
 from porism.problems import Unreadable, file, samples
-from porism.records import Example, Message, Pair, Problem, Record, Status
+from porism.records import Example, Message, Pair, Problem, Record, Status, Stepwise
+from porism.train import _layouts
 
 SYSTEM = Message(role="system", content="Be brief.")
 
@@ -100,6 +101,65 @@ def test_trls_layouts(tmp_path: Path) -> None:
     first = lines(tmp_path / "preference" / "out" / "data.jsonl")[0]
     assert [turn["role"] for turn in first["prompt"]] == ["system", "user"]
     assert first["chosen"] == [{"role": "assistant", "content": "#### 1"}]
+
+
+ASKED = [Message(role="user", content="What is 2 + 2?")]
+WANTED = Example(prompt=ASKED, completion=[Message(role="assistant", content="#### 4")], label=True)
+UNWANTED = Example(prompt=ASKED, completion=[Message(role="assistant", content="#### 5")], label=False)
+STEPS = Stepwise(prompt=[SYSTEM, *ASKED], completions=["2 + 2 = 4\n", "#### 4"], labels=[1.0, 0.75])
+WRONG_STEP = Stepwise(prompt=ASKED, completions=["2 + 2 = 5\n", "#### 5"], labels=[0.25, 0.0])
+
+
+@pytest.mark.parametrize("format", ["trl", "parquet"])
+def test_labels_are_written(tmp_path: Path, format: str) -> None:  # noqa: A002
+    """An example with a label is a row for KTO, steps with labels one for a process reward model."""
+
+    def rows(name: str, *records: Record) -> list[dict[str, Any]]:
+        out, _ = export(tmp_path / name, *records, format=format)
+        if format == "trl":
+            return lines(out / "data.jsonl")
+        import pyarrow.parquet as pq
+
+        found: list[dict[str, Any]] = pq.read_table(out / "data.parquet").to_pylist()
+        return found
+
+    told = rows("kto", WANTED, UNWANTED)
+    assert [(row["prompt"], row["completion"][0]["content"], row["label"]) for row in told] == [
+        (ASKED, "#### 4", True),
+        (ASKED, "#### 5", False),
+    ]
+    assert [
+        {name: row[name] for name in ("prompt", "completions", "labels")} for row in rows("prm", STEPS, WRONG_STEP)
+    ] == [
+        {"prompt": "Be brief.\n\nWhat is 2 + 2?", "completions": ["2 + 2 = 4\n", "#### 4"], "labels": [True, True]},
+        {"prompt": "What is 2 + 2?", "completions": ["2 + 2 = 5\n", "#### 5"], "labels": [False, False]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"rows": "prompt_completion"}, {"rows": "messages"}, {"format": "sharegpt"}, {"format": "alpaca"}],
+)
+def test_what_is_labelled_false_is_not_taught(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Where a layout has no labels, a wrong answer would be learnt as a right one."""
+    out, manifest = export(tmp_path, WANTED, UNWANTED, STEPS, WRONG_STEP, **settings)
+    assert manifest.counts == {"records": 2, "dropped": 2, "dropped: labelled false": 2}
+    assert len(lines(out / "data.jsonl")) == 2
+
+
+def test_steps_that_cannot_be_rows_are_dropped(tmp_path: Path) -> None:
+    uneven = Stepwise(prompt=ASKED, completions=["a", "b"], labels=[1.0])
+    later = Stepwise(prompt=[*ASKED, Message(role="assistant", content="4"), *ASKED], completions=["a"], labels=[1.0])
+    _, manifest = export(tmp_path, STEPS, uneven, later, rows="stepwise")
+    assert manifest.counts == {"records": 1, "dropped": 2, "dropped: no steps": 1, "dropped: turns": 1}
+
+
+def test_what_is_exported_is_trained_on(tmp_path: Path) -> None:
+    """The answer beside a row, which TRL's rewards read, is in nobody's way."""
+    for name, record in {"sft": problem(1), "dpo": PAIR, "kto": UNWANTED, "prm": WRONG_STEP}.items():
+        out, _ = export(tmp_path / name, record)
+        (found,) = _layouts.read(out / "data.jsonl", Example, Pair, Stepwise)
+        assert type(found) is (Example if name == "sft" else type(record))
 
 
 @pytest.mark.slow
@@ -205,6 +265,21 @@ def test_what_stops_it(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="file: string should match pattern"):
         export(tmp_path / "c", problem(1), file="../x")
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_files_are_told_of_though_the_stage_was_cut_off_after_its_last_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(self: store.Output) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Output, "_assemble", cut)
+        with pytest.raises(KeyboardInterrupt):
+            export(tmp_path, *map(problem, range(3)), format="llamafactory")
+    out, manifest = export(tmp_path, *map(problem, range(3)), format="llamafactory")
+    assert {"data.jsonl", "dataset_info.json", "records.jsonl"} <= set(manifest.outputs)
+    assert len(lines(out / "data.jsonl")) == 3
 
 
 def test_it_is_done_once(tmp_path: Path) -> None:

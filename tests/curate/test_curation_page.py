@@ -35,9 +35,28 @@ def test_one_page_tells_of_every_step(tmp_path: Path) -> None:
     assert "unique curate dedup 126 42 33.3 %" in plain
     assert "84 duplicate" in plain
     assert "(repeat_count 4)" in plain
-    assert "overlap: What is 50 + 1? dropped What is 50 + 1?" in plain
+    assert "overlap: What is 50 + 1? question What is 50 + 1?" in plain
     assert "difficulty is 0" in plain
     assert not re.search(r"https?://|<link|src=", page)
+    assert re.search(r"td\.count \{[^}]*white-space: nowrap", page), "figures are not broken into lines"
+    assert '<td class="count">' in page
+
+
+def test_hits_that_are_kept_are_shown_too_and_no_more_than_asked_for(tmp_path: Path) -> None:
+    given = [*map(problem, range(12)), problem(question="another one?", meta={"contaminated": 7})]
+    test = write(tmp_path / "test.jsonl", map(problem, range(10)))
+    file = write(tmp_path / "p.jsonl", given)
+    for action in ("mark", "drop"):
+        run("decontaminate", tmp_path / action, file, against=[test], methods=["exact"], action=action)
+    for action, label in (("mark", "exact, kept"), ("drop", "overlap")):
+        run("report", tmp_path / f"page-{action}", str(tmp_path / action), examples=1)
+        page = (tmp_path / f"page-{action}" / "report.html").read_text()
+        plain = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+        assert f"{label}: What is 0 + 1?" in plain
+        assert plain.count("matched") == 4, "four for each example"
+        assert "Dropped: overlap" not in plain
+        assert "What is 3 + 1?" in plain
+        assert "What is 4 + 1?" not in plain
 
 
 def test_files_that_are_written_for_others_are_no_parts(tmp_path: Path) -> None:

@@ -50,6 +50,23 @@ def test_near_duplicates_are_found_and_nothing_else(grams: str) -> None:
     assert 0 < dropped[0].meta["min_neighbor_distance"] < 0.3
 
 
+def test_n_grams_are_what_and_as_long_as_is_asked_for() -> None:
+    plain, turned = " ".join(WORDS[:12]), " ".join(WORDS[11::-1])
+    plural = " ".join(f"{word}s" for word in WORDS[:12])
+
+    def same(one: str, other: str, **settings: object) -> bool:
+        records = [problem(question=text) for text in (one, other)]
+        found = dedup.curate(records, method="near", by="question", threshold=0.5, **settings)  # type: ignore[arg-type]
+        return any(reason for _, reason in found)
+
+    assert not same(plain, turned, grams="words"), "two words in another order are another pair"
+    assert same(plain, turned, grams="words", gram_size=1)
+    assert not same(plain, turned)
+    assert same(plain, turned, gram_size=1)
+    assert same(plain, plural, gram_size=2)
+    assert not same(plain, plural, gram_size=1, grams="words")
+
+
 @pytest.mark.parametrize("method", ["exact", "near"])
 def test_order_does_not_matter_and_a_second_run_drops_nothing(tmp_path: Path, method: str) -> None:
     records, _ = planted()

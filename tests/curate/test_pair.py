@@ -60,6 +60,19 @@ def test_several_pairs_and_balanced_lengths() -> None:
     assert found == {("it is 2", "it is 6"), ("is 2", "it is 5")}
 
 
+def test_easy_problems_and_badly_formed_attempts_are_left_out() -> None:
+    given = [
+        tried(1, "<think>hm</think>it is 2", right=True),
+        tried(1, "<think>it is 2", right=True),
+        tried(1, "<think>so</think>it is 3", right=False),
+    ]
+    reasons = {item.reason for item in pair.make(given, max_pass_rate=0.5)}
+    assert reasons == {"too easy: 2 of 3 are right"}
+    assert [item.record.chosen[0]["content"] for item in pair.make(given[1:]) if not item.reason] == ["<think>it is 2"]
+    assert all(item.reason for item in pair.make(given[1:], well_formed=True))
+    assert sum(not item.reason for item in pair.make(given, well_formed=True)) == 1
+
+
 def test_attempts_with_other_prompts_make_no_pair() -> None:
     other = [Message(role="user", content="Think. What is 1 + 1?")]
     given = [tried(1, "it is 2", right=True), tried(1, "it is 3", right=False, messages=other)]

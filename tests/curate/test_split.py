@@ -7,7 +7,7 @@ from curation_kit import WORDS, kept, run, write
 
 from conftest import problem
 from porism.curate import split
-from porism.errors import RecipeError
+from porism.errors import DataError, RecipeError
 from porism.records import Record
 
 
@@ -76,3 +76,47 @@ def test_sizes_that_do_not_fit(sizes: dict[str, float], message: str) -> None:
 def test_a_tag_that_no_record_has_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(list(split.make(records(), together="gruop"))) == 300
     assert "no record has the tag 'gruop': it keeps nothing together" in capsys.readouterr().err
+
+
+def together(one: Record, other: Record, **settings: object) -> bool:
+    """Whether two records are in one part, of two that are of one size."""
+    parts = [item.part for item in split.make([one, other], sizes={"a": 0.5, "b": 0.5}, **settings)]  # type: ignore[arg-type]
+    return parts[0] == parts[1]
+
+
+def test_what_counts_as_twins() -> None:
+    text = " ".join(WORDS)
+    plain, near = problem(question=f"{text} 7?"), problem(question=f"{text.replace('lamp', 'meadow')} 7?")
+    assert together(plain, near)
+    assert not together(plain, near, method="exact")
+    assert not together(plain, near, threshold=0.99)
+    numbered = problem(question=f"{text} 8?")
+    assert together(plain, numbered)
+    assert not together(plain, numbered, numbers="apart")
+    answers = [
+        problem(question="Why?", answer=answer, kind="judge") for answer in (text, "because it is so, that is all")
+    ]
+    assert together(*answers)
+    assert not together(*answers, by="all")
+
+
+def test_an_empty_part_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All twins of one another are in one part, so that others have none."""
+    given = [problem(n, question=f"What is {n} plus one?") for n in range(8)]
+    parts = {item.part for item in split.make(given, sizes={"train": 0.9, "test": 0.1}, seed=0)}
+    assert parts == {""}
+    assert "the part 'test' is empty: there are 1 groups of records that stay together" in capsys.readouterr().err
+    with pytest.raises(DataError, match="the part 'a' is empty.*Take more records"):
+        run("split", tmp_path / "out", write(tmp_path / "p.jsonl", given), sizes={"a": 0.1, "b": 0.9})
+
+
+def test_a_cluster_goes_where_it_fits() -> None:
+    """Whatever the parts are called, and however few clusters there are."""
+    rng = random.Random(5)
+    texts = [f"{' '.join(rng.choices(WORDS, k=20))} {{}}?" for _ in range(3)]
+    given = [
+        problem(question=text.format(n)) for text, size in zip(texts, (50, 40, 10), strict=True) for n in range(size)
+    ]
+    for names in (("fit", "test"), ("train", "held-out")):
+        made = list(split.make(given, sizes=dict(zip(names, (0.9, 0.1), strict=True))))
+        assert sum(item.part == names[1] for item in made) == 10

@@ -8,7 +8,7 @@ from curation_kit import kept, run, write
 
 from _leaks import AS_IN_MATH, SUBJECTS
 from conftest import attempt, problem
-from porism import store
+from porism import curate, placed, store
 from porism.curate import _judge, _rules, tag
 from porism.curate._expression import SCALES
 from porism.errors import DataError, RecipeError
@@ -180,3 +180,49 @@ def test_accuracy_on_the_labels_of_math(data: Path) -> None:
     assert exact >= 0.3 * len(rows)
     assert near >= 0.7 * len(rows)
     assert statistics.correlation(ours, theirs) > 0.4
+
+
+COUNTING = """
+from pathlib import Path
+
+from porism.engines.scripted import Scripted
+
+
+def start(model, *, log: str):
+    def answer(request, number):
+        with Path(log).open("a") as file:
+            file.write("asked\\n")
+        return '{"explanation": "", "quality": "good"}'
+
+    return Scripted(answer)
+"""
+
+
+def test_a_stage_that_was_cut_off_asks_the_judge_no_more_than_it_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, log = tmp_path / "counting.py", tmp_path / "log"
+    engine.write_text(COUNTING)
+    given = write(tmp_path / "p.jsonl", [problem(n) for n in range(300)])
+    chosen = {"tags": ["words"], "judge": ["quality"], "judge_engine": f"{engine}:start", "judge_model": "any"}
+    settings = {**chosen, "judge_options": {"log": str(log)}}
+    monkeypatch.setattr(curate, "_CHUNK", 100)
+    run("tag", tmp_path / "calm", given, **settings)
+    log.unlink()
+    true_write, written = placed.to_line, []
+
+    def mortal(value: object) -> bytes:
+        written.append(1)
+        if len(written) == 250:
+            raise KeyboardInterrupt
+        return true_write(value)
+
+    monkeypatch.setattr(placed, "to_line", mortal)
+    with pytest.raises(KeyboardInterrupt):
+        run("tag", tmp_path / "cut", given, **settings)
+    before = len(log.read_text().splitlines())
+    monkeypatch.setattr(placed, "to_line", true_write)
+    run("tag", tmp_path / "cut", given, **settings)
+    asked = len(log.read_text().splitlines()) - before
+    assert asked == 300 - 192, "the batch in which the third hundred begins is asked as it was planned"
+    assert (tmp_path / "cut" / "records.jsonl").read_bytes() == (tmp_path / "calm" / "records.jsonl").read_bytes()

@@ -136,9 +136,15 @@ def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
         ({"prompt": TURNS, "completion": STEPS}, {}, "no prompt: expected one question that stands last"),
         ({"input": ASKED, "output": STEPS, "loss_mask": "110"}, {}, "no loss_mask: expected a list"),
         ({"question": ASKED, "answer": "12"}, {"layout": "alpaca"}, "no instruction: expected a text"),
+        (
+            {"question": ASKED, "options": ["12", "None"], "correct": "A"},
+            {},
+            "no answer: expected one of the options under 'answer', got None. Keys in this row: question, opt",
+        ),
         ({"question": ASKED, "answer": "E", "options": ["1", "2"]}, {}, "no answer: expected one of A, B, got 'E'"),
         ({"question": ASKED, "answer": "A", "options": "1 or 2"}, {}, "no options: expected a list"),
         ({"question": ASKED, "answer": "A", "options": ["1", {}]}, {}, "no options: expected texts"),
+        ({"question": ASKED, "answer": "A", "options": "[" * 9000}, {}, "no options: expected a list"),
     ],
 )
 def test_a_row_of_no_layout_says_why(tmp_path: Path, row: object, settings: dict[str, Any], reason: str) -> None:
@@ -175,6 +181,7 @@ def test_the_grader_fits_the_answer(tmp_path: Path, answer: object, kind: str) -
         (["3", "12", "7"], "12"),
         ({"A": "3", "B": "12"}, "(B)"),
         ({"text": ["3", "12"], "label": ["A", "B"]}, "B"),
+        ('["3", "12"]', "B"),
     ],
 )
 def test_a_choice(tmp_path: Path, options: object, answer: object) -> None:

@@ -1,5 +1,6 @@
 """Changed problems: their answers stay true, or they are not changed."""
 
+import contextlib
 import json
 import re
 from fractions import Fraction
@@ -12,7 +13,7 @@ from porism.graders import check
 from porism.problems import _arithmetic, aqua, gsm8k, samples, svamp
 from porism.problems._arithmetic import NotArithmetic, evaluate, numbers, plain, rewrite
 from porism.problems._changing import sentences, tokens
-from porism.problems.perturb import CHANGES, Unchanged, changed
+from porism.problems.perturb import CHANGES, Change, Unchanged, changed
 from porism.records import Problem
 
 ANNOTATION = re.compile(r"<<([^<>=]+)=([^<>=]+)>>")
@@ -317,3 +318,24 @@ def test_tokens() -> None:
         ("1,200.50", True), ("3", True), ("5", False), ("2", False), ("10", False), ("30", False),
         ("3", False), ("4", False), ("2", False),
     ]  # fmt: skip
+
+
+STRANGE = [
+    Problem(question="Which?\nA) 5", answer="A", kind="choice", meta={"options": ["5"]}),
+    Problem(question="Which?", answer="A", kind="choice", meta={"options": []}),
+    Problem(question="Which?\nA) 5\nB) 6", answer="Z", kind="choice", meta={"options": ["5", "6"]}),
+    Problem(question="Which?", answer="L", kind="choice", meta={"options": [str(n) for n in range(20)]}),
+    Problem(question="7 pens. " * 40_000, answer="7", meta={"annotated": "7*1=<<7*1=7>>7\n#### 7"}),
+    Problem(question="each day, each week, " * 20_000 + "how many?", answer="7"),
+    Problem(question=" ".join(map(str, range(2_000))) + " pens?", answer="7", meta={"annotated": "<<2*3=6>>6\n#### 6"}),
+    Problem(question="Tom and NUL \0 and \ud800, 3 pens?", answer="\ud800", meta={"annotated": "<<" * 9_000}),
+    Problem(question="Tom?", answer="1", meta={"annotated": "<<" + "(" * 150 + "1" + ")" * 30 + "=1>>"}),
+]
+"""Problems that nobody should write."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_strange_problems_are_changed_soon_or_left_out(change: Change) -> None:
+    for problem in STRANGE:
+        with contextlib.suppress(Unchanged):
+            assert changed(problem, change).question != problem.question

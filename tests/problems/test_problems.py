@@ -168,7 +168,7 @@ def test_files_in_both_layouts(tmp_path: Path) -> None:
         ("a.json", '[{"question": "?", "answer": ""}]', r"a\.json, item 1"),
         ("a.json", "[3]", "item 1: no object: expected a JSON object, got int"),
         ("a.json", "[", "cut off: the list is never closed"),
-        ("a.jsonl", "", "gave no problem"),
+        ("a.jsonl", "", r"a\.jsonl: the source gave no problem"),
         (
             "a.jsonl",
             '{"question": "?", "answer": NaN}',

@@ -118,6 +118,7 @@ def test_the_original_folder_of_math(tmp_path: Path) -> None:
 def test_aquas_own_names_and_bad_rows(tmp_path: Path) -> None:
     good = {"question": "1 + 1?", "options": ["A)1", "B)2"], "rationale": "1 + 1 = 2", "correct": "B"}
     rows = [good, {**good, "correct": "E"}, {**good, "options": []}, {**good, "rationale": None}]
+    rows.append({**good, "options": ["A)2", "B)None"], "correct": None})
     (tmp_path / "dev.json").write_text("\n".join(map(json.dumps, rows)))
     found = list(aqua.load("dev", path=str(tmp_path)))
     assert found[0] == Problem(
@@ -132,6 +133,7 @@ def test_aquas_own_names_and_bad_rows(tmp_path: Path) -> None:
         "no answer",
         "no options",
         "no AQuA row",
+        "no answer",
     ]
 
 

@@ -1,5 +1,6 @@
 """Problems made of others, by a model that says what a test lets it say."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,58 @@ def test_what_the_model_is_told(tmp_path: Path) -> None:
     assert not engine.requests
     with pytest.raises(RecipeError, match="at 0 all solutions would be the same"):
         pipeline.prepare("synth", "rewrite", {"input": ["x"], "engine": "scripted", "vote_temperature": 0})
+
+
+LOGGING = """
+from pathlib import Path
+
+from porism.engines.scripted import Scripted
+
+
+class Logging(Scripted):
+    def __init__(self, log, new):
+        super().__init__(lambda request, number: new if "Rewrite" in request.messages[-1]["content"] else "#### 24")
+        self.log = Path(log)
+
+    def generate(self, requests, **more):
+        with self.log.open("a") as file:
+            file.write(f"{len(requests)} {requests[0].seed}\\n")
+        return super().generate(requests, **more)
+
+
+def start(model, *, log: str, new: str):
+    return Logging(log, new)
+"""
+
+
+def test_units_of_work_seeds_and_kept_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORISM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PORISM_REPLIES_MB", "16")
+    (tmp_path / "counting.py").write_text(LOGGING)
+    eggs = [dataclasses.replace(EGGS, question=f"{EGGS.question}{' ' * n}") for n in range(4)]
+    place = stored(tmp_path / "in", *eggs)
+
+    def asked_for(name: str, **settings: Any) -> list[list[str]]:
+        """Of each call of the engine how many requests, and the seed of the first."""
+        log = tmp_path / f"{name}.log"
+        log.touch()
+        own = {"engine": f"{tmp_path / 'counting.py'}:start", "log": str(log), "new": SAME}
+        values = {"input": [str(place)], "model": "any", "votes": 2, **own, **settings}
+        pipeline.execute(pipeline.prepare("synth", "rewrite", values), tmp_path / name)
+        return [line.split() for line in log.read_text().splitlines()]
+
+    whole, parts = asked_for("whole"), asked_for("parts", at_once=1)
+    assert [count for count, _ in whole] == ["4", "4"], "all are written, then all are verified"
+    assert [count for count, _ in parts] == ["1"] * 8
+    assert (tmp_path / "whole" / "records.jsonl").read_bytes() == (tmp_path / "parts" / "records.jsonl").read_bytes()
+    assert asked_for("other", seed=1)[0][1] != whole[0][1]
+    same = {"log": str(tmp_path / "kept.log"), "cache": True}
+    asked_for("first", **same)
+    before = (tmp_path / "kept.log").read_text()
+    asked_for("second", **same)
+    assert (tmp_path / "kept.log").read_text() == before, "what was said before is not asked again"
+    asked_for("third", **{**same, "cache": False})
+    assert (tmp_path / "kept.log").read_text() != before
 
 
 BROKEN = """

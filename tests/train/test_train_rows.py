@@ -106,6 +106,7 @@ def test_the_data_may_say_where_the_answer_stands(tokenizer: Any) -> None:
         {"input": "q", "output": "a"},
         {"instruction": "q", "input": "", "output": "a"},
         {"prompt": "q", "completion": "a"},
+        {"prompt": "q", "completion": "a", "answer": "9", "source": "elsewhere"},
         {"question": "q", "answer": "a"},
         {"question": "q", "answer": "9", "solution": "a"},
     ],

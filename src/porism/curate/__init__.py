@@ -1,7 +1,9 @@
 """Curation: records in; records out; a reason for each that is not.
 
 A step is a module with one of four functions. ``records`` is a :class:`Source`, which may be gone through more than
-once: a step that has to see all records before it can decide remembers what it needs, not the records.
+once: a step that has to see all records before it can decide remembers what it needs, not the records. A stage that
+was cut off goes through them from the first on, too: a step that remembers nothing may pass on the first
+``records.done`` as they are, since what is decided on them is stored already.
 
 ``curate(records, *, …) -> Iterator[tuple[Record, str]]``
     decides on each record by itself: all that came in, in order, each with an empty reason if it is kept. The record
@@ -23,7 +25,7 @@ it takes; and ``MAKES``, those that it makes, where they are others.
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -113,8 +115,9 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     if step.__name__ == "make":
         out.write(_placed(_checked(part, bound(source), Made), source))
     else:
-        decide = (lambda records: bound(records, out.beside, out.add)) if step.__name__ == "write" else bound
-        _decide(part, decide, source, out)
+        writes = step.__name__ == "write"
+        decide = (lambda records: bound(records, out.beside, out.add)) if writes else bound
+        _decide(part, decide, source, out, to_the_end=writes)
     reasons = _reasons(out)
     out.counts.update(reasons)
     if not out.counts["records"]:
@@ -138,13 +141,24 @@ def _of_module(step: Callable[..., Any], name: str, otherwise: Any) -> Any:
     return getattr(sys.modules.get(step.__module__), name, otherwise)
 
 
-def _decide(part: str, step: Callable[[Source], object], source: Source, out: store.Output) -> None:
-    """Keep or drop every record, in chunks that a stage which was cut off does not store again."""
+def _decide(
+    part: str, step: Callable[[Source], object], source: Source, out: store.Output, *, to_the_end: bool
+) -> None:
+    """Keep or drop every record, in chunks that a stage which was cut off does not store again.
+
+    Args:
+        part: the step's name.
+        step: see :mod:`porism.curate`.
+        source: the records.
+        out: where decisions go.
+        to_the_end: also run a step all of whose decisions an earlier session stored: it writes files of its own.
+    """
     whole = len(source) + source.unread
     decisions = enumerate(_decisions(part, step, source))
 
     def work(chunk: range) -> Iterator[store.Placed]:
         """A step may remember what it has seen, so what an earlier session did is decided again, and not stored."""
+        source.done = chunk[0] if source.done is None else source.done
         for at, (record, reason) in decisions:
             if at in chunk:
                 yield store.Placed(at, record, reason)
@@ -153,6 +167,8 @@ def _decide(part: str, step: Callable[[Source], object], source: Source, out: st
 
     chunks = [range(start, min(start + _CHUNK, whole)) for start in range(0, whole, _CHUNK)]
     out.process(chunks, work, title=f"curate {part}")
+    if to_the_end:
+        deque(decisions, maxlen=0)
 
 
 def _decisions(

@@ -105,17 +105,15 @@ class Table:
 
 
 def _schema(row: Mapping[str, Any]) -> Any:
-    """The columns of a row: texts, truth values, and lists of turns."""
+    """The columns of a row: texts, truth values, and lists of turns, of texts or of truth values."""
     import pyarrow as pa
 
     def kind(value: Any) -> Any:
         if isinstance(value, bool):
             return pa.bool_()
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            return pa.list_(pa.struct([(name, pa.string()) for name in value[0]]))
         if isinstance(value, Mapping):
             return pa.struct([(name, pa.string()) for name in value])
-        return pa.list_(pa.list_(pa.string())) if isinstance(value, list) else pa.string()
+        return pa.list_(kind(value[0])) if isinstance(value, list) and value else pa.string()
 
     return pa.schema([(name, kind(value)) for name, value in row.items()])
 

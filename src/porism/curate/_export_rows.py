@@ -10,8 +10,12 @@ from porism.records import JUDGED, Attempt, Example, Message, Pair, Problem, Rec
 
 __all__ = ["Exchange", "Rows", "alpaca", "exchange", "sharegpt", "trl"]
 
-Rows = Literal["auto", "prompt_completion", "messages", "preference", "unpaired", "prompt"]
-"""TRL's layouts; ``auto`` is ``preference`` for pairs and ``prompt_completion`` for what else there is."""
+Rows = Literal["auto", "prompt_completion", "messages", "preference", "unpaired", "prompt", "stepwise"]
+"""TRL's layouts; ``auto`` is the one that holds all of a record: ``preference`` for pairs, ``stepwise`` for steps with
+labels, ``unpaired`` for examples with a label, ``prompt_completion`` for what else there is."""
+
+_RIGHT = 0.5
+"""A step is right whose label is above it: labels may be the share of roll-outs that were right."""
 
 
 class Exchange(NamedTuple):
@@ -24,8 +28,14 @@ class Exchange(NamedTuple):
     answer: str = ""
     """The reference answer, where it is known."""
     is_right: bool | None = None
-    """What a grader found."""
+    """What a grader found, or a label says."""
     source: str = ""
+    own: Rows = "prompt_completion"
+    """The layout that holds all of it."""
+    steps: Sequence[str] = ()
+    """Of an answer in steps."""
+    labels: Sequence[float] = ()
+    """Of each step; see :class:`~porism.records.Stepwise`."""
 
 
 def exchange(record: Record) -> Exchange:
@@ -43,12 +53,12 @@ def exchange(record: Record) -> Exchange:
         problem = record.problem
         found = Exchange(record.id, record.messages, said, (), problem.answer, judged, problem.source)
     elif isinstance(record, Example):
-        found = Exchange(record.id, record.prompt, record.completion)
+        own: Rows = "prompt_completion" if record.label is None else "unpaired"
+        found = Exchange(record.id, record.prompt, record.completion, is_right=record.label, own=own)
     elif isinstance(record, Pair):
-        found = Exchange(record.id, record.prompt, record.chosen, record.rejected)
+        found = Exchange(record.id, record.prompt, record.chosen, record.rejected, own="preference")
     elif isinstance(record, Stepwise):
-        said = [Message(role="assistant", content="".join(record.completions))]
-        found = Exchange(record.id, record.prompt, said)
+        found = _of_steps(record)
     else:
         raise ValueError("no conversation: concepts have neither question nor answer")  # noqa: TRY004 (a reason to drop it)
     for text in (found.answer, *(turn["content"] for turn in (*found.prompt, *found.completion, *found.rejected))):
@@ -69,11 +79,24 @@ def _of_problem(problem: Problem) -> Exchange:
     return Exchange(problem.id, prompt, said, other, problem.answer, None, problem.source)
 
 
+def _of_steps(record: Stepwise) -> Exchange:
+    said = [Message(role="assistant", content="".join(record.completions))]
+    return Exchange(
+        record.id,
+        record.prompt,
+        said,
+        is_right=all(label > _RIGHT for label in record.labels),
+        own="stepwise",
+        steps=record.completions,
+        labels=record.labels,
+    )
+
+
 # --- TRL ---------------------------------------------------------------------------------------------
 
 
 def trl(found: Exchange, rows: Rows, *, whole: bool = False) -> dict[str, Any]:
-    """A row of one of TRL's conversational layouts.
+    """A row of one of TRL's layouts, conversational but for ``stepwise``.
 
     Args:
         found: what a record says.
@@ -84,15 +107,24 @@ def trl(found: Exchange, rows: Rows, *, whole: bool = False) -> dict[str, Any]:
         ValueError: the record lacks what the layout asks for.
     """
     if rows == "auto":
-        rows = "preference" if found.rejected else "prompt_completion"
+        rows = "preference" if found.rejected else found.own
     row = {"id": found.id, **_TRL[rows](found)}
-    return {**row, "answer": found.answer} if (found.answer or whole) and rows != "preference" else row
+    has_answer = rows not in ("preference", "stepwise") and (found.answer or whole)
+    return {**row, "answer": found.answer} if has_answer else row
 
 
-def _said(found: Exchange) -> list[Message]:
+def _text(found: Exchange) -> list[Message]:
+    """What was said, whether it is wanted or not."""
     if not any(turn["content"].strip() for turn in found.completion):
         raise ValueError("no solution: there is no text to train on")
     return list(found.completion)
+
+
+def _said(found: Exchange) -> list[Message]:
+    """What is to be learnt: in a layout without labels, what is labelled false would be learnt too."""
+    if found.own in ("unpaired", "stepwise") and not found.is_right:
+        raise ValueError("labelled false: this layout has no place for the label")
+    return _text(found)
 
 
 def _preference(found: Exchange) -> dict[str, Any]:
@@ -103,8 +135,8 @@ def _preference(found: Exchange) -> dict[str, Any]:
 
 def _unpaired(found: Exchange) -> dict[str, Any]:
     if found.is_right is None:
-        raise ValueError("no label: it is no attempt that was judged")
-    return {"prompt": list(found.prompt), "completion": _said(found), "label": found.is_right}
+        raise ValueError("no label: it is neither an attempt that was judged nor a labelled example")
+    return {"prompt": list(found.prompt), "completion": _text(found), "label": found.is_right}
 
 
 def _prompt(found: Exchange) -> dict[str, Any]:
@@ -113,12 +145,24 @@ def _prompt(found: Exchange) -> dict[str, Any]:
     return {"prompt": list(found.prompt)}
 
 
+def _stepwise(found: Exchange) -> dict[str, Any]:
+    """TRL takes the prompt as a text here."""
+    if not found.steps or len(found.steps) != len(found.labels):
+        raise ValueError(f"no steps: {len(found.steps)} steps with {len(found.labels)} labels")
+    if any(turn["role"] not in ("system", "user") for turn in found.prompt):
+        raise ValueError("turns: steps with labels follow one question")
+    asked = "\n\n".join(turn["content"] for turn in found.prompt)
+    labels = [label > _RIGHT for label in found.labels]
+    return {"prompt": asked, "completions": list(found.steps), "labels": labels}
+
+
 _TRL: Mapping[str, Callable[[Exchange], dict[str, Any]]] = {
     "prompt_completion": lambda found: {"prompt": list(found.prompt), "completion": _said(found)},
     "messages": lambda found: {"messages": [*found.prompt, *_said(found)]},
     "preference": _preference,
     "unpaired": _unpaired,
     "prompt": _prompt,
+    "stepwise": _stepwise,
 }
 
 

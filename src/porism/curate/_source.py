@@ -29,6 +29,8 @@ class Source:
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = list(paths)
         self._files: list[Path] = [store.locate(path) for path in paths]
+        self.done: int | None = None
+        """How many decisions, from the first on, an earlier session has stored; known when a step is asked for one."""
 
     def __iter__(self) -> Iterator[Record]:
         for found in self._all():

@@ -48,7 +48,7 @@ def write(
     add: Callable[[Path], None],
     *,
     format: Annotated[Format, Field(description="which program's files")] = "trl",  # noqa: A002 (the setting's name)
-    rows: Annotated[Rows, Field(description="TRL's layout: of pairs and of what else there is, if auto")] = "auto",
+    rows: Annotated[Rows, Field(description="TRL's layout; if auto, the one that holds all of a record")] = "auto",
     style: Annotated[
         Literal["sharegpt", "alpaca"], Field(description="the layout of the rows for LLaMA-Factory")
     ] = "sharegpt",

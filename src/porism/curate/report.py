@@ -28,6 +28,8 @@ _WITH = re.compile(r"^(?P<kind>(?:[\w-]+ )?overlap): (?P<rest>.*)$", re.DOTALL)
 _TAKES = {"curate pair": 2}
 """Records that one of a step's results is made of."""
 _LONGEST_KIND = 80
+_HITS = 4
+"""Hits in test sets that are shown, for each example."""
 _UNSEEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _BINS = (10, 20, 40, 80, 160, 320, 640, 1280)
 
@@ -98,7 +100,7 @@ def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
     records = store.locate(path)
     out = store.Output(path)
     manifest = _manifest(records, out)
-    counts, lengths, kept = _distributions(records, tags)
+    counts, lengths, kept, marked = _distributions(records, tags, examples)
     dropped, told, clusters, hits = _dropped(out.dropped, examples)
     prefix = "" if out.alone else f"{records.stem}."
     parts = [
@@ -120,7 +122,7 @@ def _step(path: str, tags: Sequence[str], examples: int) -> _Step:
         tags=distributions,
         examples=told,
         clusters=_with_heads(records, clusters, examples),
-        hits=hits,
+        hits=[*hits, *(marked if manifest["stage"] == "curate decontaminate" else ())][: _HITS * examples],
     )
 
 
@@ -133,11 +135,13 @@ def _manifest(records: Path, out: store.Output) -> dict[str, Any]:
     return {"stage": made.key.stage, "counts": made.counts, "outputs": made.outputs, "seconds": made.seconds}
 
 
-def _distributions(file: Path, tags: Sequence[str]) -> tuple[dict[str, Counter[str]], Counter[str], int]:
-    """How often each value of each tag stands in the records, and how long questions are."""
+def _distributions(
+    file: Path, tags: Sequence[str], examples: int
+) -> tuple[dict[str, Counter[str]], Counter[str], int, list[tuple[str, str, str]]]:
+    """How often each value of each tag stands in the records, how long questions are, and hits that were kept."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in tags}
     lengths: Counter[str] = Counter()
-    kept = 0
+    kept, marked = 0, list[tuple[str, str, str]]()
     for record in store.read_each(file):
         if isinstance(record, Malformed):
             continue
@@ -148,9 +152,19 @@ def _distributions(file: Path, tags: Sequence[str]) -> tuple[dict[str, Counter[s
             text = str(value)[:80]
             if value not in (None, "") and (text in counter or len(counter) < _MOST_VALUES):
                 counter[text] += 1
+        if "contaminated" in record.meta and len(marked) < _HITS * examples:
+            marked.append(_marked(record))
         words = len(question_of(record).split())
         lengths[next((f"up to {bound}" for bound in _BINS if words <= bound), f"over {_BINS[-1]}")] += 1
-    return counts, lengths, kept
+    return counts, lengths, kept, marked
+
+
+def _marked(record: Record) -> tuple[str, str, str]:
+    """A hit in a test set that was kept, beside what it matched."""
+    hit = record.meta["contaminated"]
+    told = hit if isinstance(hit, Mapping) else {}
+    matched = f"{told.get('score', '')} with {told.get('with', '')}: {told.get('question', '')!r}"
+    return question_of(record)[:_LONG], f"{told.get('method', '')}, kept"[:_LONGEST_KIND], matched[:_LONG]
 
 
 def _bars(counter: Counter[str], *, ordered: bool = False) -> list[tuple[str, int, float]]:
@@ -190,8 +204,9 @@ def _dropped(
             some = members.setdefault(cluster["head"], []) if len(members) < _MOST_VALUES else []
             if len(some) < examples:
                 some.append((question, cluster["rest"].lstrip(";, ")))
-        elif hit and len(hits) < 4 * examples:
-            hits.append((question, hit["kind"], hit["rest"][:_LONG]))
+        elif hit:
+            if len(hits) < _HITS * examples:
+                hits.append((question, hit["kind"], hit["rest"][:_LONG]))
         elif len(told.setdefault(kind, [])) < examples:
             told[kind].append((question, answer, reason.partition(":")[2].strip()[:_LONG]))
     largest = {head: members[head] for head, _ in sizes.most_common() if head in members}

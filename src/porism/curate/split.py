@@ -22,7 +22,7 @@ from porism.curate._similar import Encoder, EncoderModel, Method, Numbers, Thres
 from porism.curate._tags import tagged
 from porism.curate._text import By
 from porism.embeddings import fingerprint
-from porism.errors import RecipeError
+from porism.errors import DataError, RecipeError
 from porism.recipe import Seed
 from porism.records import Record
 
@@ -33,6 +33,7 @@ Sizes = Annotated[dict[str, float], Field(description="name of a part → its sh
 _SIZES = {"train": 0.9, "test": 0.1}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TAKEN = ("records", "dropped", "manifest", "report")
+_ROUNDING = 1e-6
 
 
 def make(
@@ -51,10 +52,11 @@ def make(
     """Each record in its part, in the order of the input, with the part's name in ``meta`` as ``split``.
 
     Clusters are dealt out, the largest first and those of one size in a random order, each to the part that lacks most
-    of its share: so shares are kept as well as the largest clusters allow.
+    of its share, of those that it fits into: so shares are kept as well as the largest clusters allow.
 
     Raises:
         RecipeError: fewer than two parts, a share that is not positive, or a name that is no file's.
+        DataError: the main part would be empty.
     """
     check(sizes=sizes)
     found = find(
@@ -79,6 +81,7 @@ def make(
     heads = sets.heads().tolist()
     part_of = _deal(heads, found.ids, sizes, seed)
     main = next(iter(sizes))
+    _tell_of_empty(sizes, part_of, main)
     for head, record in zip(heads, records, strict=True):
         name = part_of[head]
         marked = dataclasses.replace(record, meta={**record.meta, "split": name})
@@ -110,6 +113,19 @@ def check(*, sizes: Sizes = _SIZES) -> None:
             raise RecipeError(f"curate split: sizes: expected a positive share for {name!r}, got {share!r}.")
 
 
+def _tell_of_empty(sizes: Mapping[str, float], part_of: Mapping[int, str], main: str) -> None:
+    """Say which parts got nothing.
+
+    Raises:
+        DataError: the main one is among them.
+    """
+    for name in (name for name in sizes if name not in part_of.values()):
+        text = f"the part {name!r} is empty: there are {len(part_of):,} groups of records that stay together"
+        if name == main:
+            raise DataError(f"curate split: {text}. Take more records, or a method that finds fewer twins.")
+        console.notice(f"  {text}.")
+
+
 def _deal(heads: list[int], ids: list[str], sizes: Mapping[str, float], seed: int) -> dict[int, str]:
     """Head of a cluster → the part that it goes to. The smallest id of a cluster decides on its place in the order."""
     members: dict[int, int] = defaultdict(int)
@@ -122,7 +138,9 @@ def _deal(heads: list[int], ids: list[str], sizes: Mapping[str, float], seed: in
     have = dict.fromkeys(sizes, 0)
     part_of = {}
     for head in sorted(members, key=lambda head: (-members[head], draw(seed, name[head]), name[head])):
-        part = max(sizes, key=lambda part: ((wanted[part] - have[part]) / wanted[part], part))
-        part_of[head] = part
+        lacking = {part: wanted[part] - have[part] for part in sizes}
+        fitting = [part for part in sizes if members[head] <= lacking[part] + _ROUNDING]
+        shares = {part: (lacking[part] / wanted[part], lacking[part]) for part in fitting}
+        part_of[head] = part = max(shares, key=shares.__getitem__) if shares else max(lacking, key=lacking.__getitem__)
         have[part] += members[head]
     return part_of

@@ -76,9 +76,14 @@ def curate(
     if "reward" in tags and not scorer:
         raise RecipeError("curate tag: a reward is given by a reward model. Set scorer, or ask a judge for it.")
     total, failed, last = 0, 0, ""
+    passed, done = 0, getattr(records, "done", None) or 0
     asking = Judge(judge, model=judge_model, engine=judge_engine, options=judge_options) if judge else nullcontext()
     with asking as judging:
         for batch in _batches(records, _AT_ONCE if judge or scorer else 1):
+            passed += len(batch)
+            if passed <= done:
+                yield from ((record, "") for record in batch)
+                continue
             opinions = judging.tags(batch) if judging else [{}] * len(batch)
             scored = rewards(scorer, batch) if scorer else [{}] * len(batch)
             for record, opinion, rewarded in zip(batch, opinions, scored, strict=True):

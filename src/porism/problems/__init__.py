@@ -116,7 +116,8 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         console.notice(f"  skipped: {error}")
         out.write(())
     if not out.counts["records"] and not settings.optional:
-        raise DataError("the source gave no problem. Check the split and the limit.")
+        place = next((str(value) for name in ("path", "dataset") if (value := getattr(settings, name, ""))), "")
+        raise DataError(f"{place}{': ' if place else ''}the source gave no problem. Check the split and the limit.")
     out.counts.update(rows.reasons)
 
 

@@ -49,6 +49,7 @@ _LIMITS = [
 ]
 """What a number may grow to where the question says what it is a part of."""
 _MOST_CALCULATIONS = 12
+_MOST_NUMBERS = 100
 
 
 class _Leaf(NamedTuple):
@@ -136,6 +137,8 @@ def _understood(question: str, annotated: str, answer: str) -> _Program:
     if DOUBTFUL.search(question):
         raise Unchanged("a condition: a word in the question may be one that no calculation shows")
     asked = tokens(question)
+    if len(asked) > _MOST_NUMBERS:
+        raise Unchanged(f"too many numbers: {len(asked)} in the question")
     body, mark, _ = annotated.rpartition("####")
     text = f"{question}\n{unannotated(body)}"
     found, held = list[_Calculation](), set[int]()

@@ -26,10 +26,14 @@ def options(problem: Problem, rng: random.Random) -> Problem:
     The worked solution is kept where it names no letter but in its last line.
 
     Raises:
-        Unchanged: it is no choice, or an option speaks of others.
+        Unchanged: it is no choice, its answer is none of the options, or one of them speaks of others.
     """
     known = problem.meta.get("options")
-    if problem.kind != "choice" or not isinstance(known, list) or len(set(map(str, known))) != len(known):
+    if (
+        problem.kind != "choice"
+        or not isinstance(known, list)
+        or not 2 <= len(known) == len(set(map(str, known))) <= 10
+    ):
         raise Unchanged("no options: it is no choice whose options are known and different")
     texts = [str(option) for option in known]
     stem = _choices.ask("", texts).lstrip("\n")
@@ -37,7 +41,10 @@ def options(problem: Problem, rng: random.Random) -> Problem:
         raise Unchanged("no options: they do not stand at the question's end")
     if any(_ABOUT_OTHERS.search(text) for text in texts):
         raise Unchanged("options that speak of others: their order is part of what they say")
-    right = texts[ord(_choices.letter(problem.answer, texts)) - ord("A")]
+    try:
+        right = texts[ord(_choices.letter(problem.answer, texts)) - ord("A")]
+    except ValueError:
+        raise Unchanged("no options: the answer is none of them") from None
     mixed = texts[:]
     while mixed == texts:
         rng.shuffle(mixed)

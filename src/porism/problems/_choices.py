@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +16,14 @@ _LETTERS = "ABCDEFGHIJ"
 def plain(options: object) -> list[str]:
     """The options without letters: from a list, a mapping of letters, or ARC's ``{"text": […], "label": […]}``.
 
+    In a table's cell they may stand as JSON.
+
     Raises:
         ValueError: they are none of these, or fewer than two, or more than ten.
     """
+    if isinstance(options, str) and options.lstrip().startswith(("[", "{")):
+        with contextlib.suppress(ValueError, RecursionError):
+            options = json.loads(options)
     if isinstance(options, Mapping) and isinstance(options.get("text"), Sequence):
         options = options["text"]
     elif isinstance(options, Mapping):
@@ -53,7 +60,8 @@ def letter(answer: object, options: Sequence[str]) -> str:
         return text.strip("().: ").upper()
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options):
         return known[answer]
-    same = [at for at, option in enumerate(options) if option.casefold() == text.casefold()]
+    said = text.casefold() if answer is not None else ""
+    same = [at for at, option in enumerate(options) if option.casefold() == said]
     if len(same) == 1:
         return known[same[0]]
     if isinstance(answer, str) and text.isdecimal() and len(text) < 3 and int(text) < len(options):

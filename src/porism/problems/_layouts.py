@@ -238,8 +238,10 @@ def _columns(row: Mapping[str, Any], columns: Columns) -> Fields:
     solution = given if isinstance(given, str) else ""
     group = _at(row, columns.group)
     if options is not None:
-        texts = _choices.plain(options)
-        letter = _choices.letter(_at(row, columns.answer), texts)
+        texts, said = _choices.plain(options), _at(row, columns.answer)
+        if said is None:
+            raise ValueError(f"no answer: expected one of the options under {columns.answer!r}, got None. {_keys(row)}")
+        letter = _choices.letter(said, texts)
         found = Fields(_choices.ask(question, texts), letter, solution, meta={"options": texts}, is_choice=True)
     else:
         key = columns.solution if solution and _at(row, columns.answer) is None else columns.answer

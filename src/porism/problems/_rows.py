@@ -21,10 +21,13 @@ from porism import files
 from porism.errors import DataError
 from porism.problems import Unreadable
 
-__all__ = ["SUFFIXES", "Row", "decoded", "kind_of", "read"]
+__all__ = ["DEEP", "SUFFIXES", "Row", "decoded", "kind_of", "read"]
 
 SUFFIXES = (".parquet", ".arrow", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 """What data files end in, the preferred first; ``.gz`` may follow, but for the first two."""
+
+DEEP = "nested too deeply: code or a calculation of more levels than can be read"
+"""Why a row makes no problem whose texts are code or calculations."""
 
 _GZIP = b"\x1f\x8b"
 _LARGEST = 16 << 20

@@ -20,7 +20,7 @@ from porism.errors import DataError
 from porism.files import read_text
 from porism.models import names
 from porism.problems import MissingData, Unreadable, _rows, _splits
-from porism.problems._rows import Row
+from porism.problems._rows import DEEP, Row
 from porism.recipe import NOT_IN_KEY
 from porism.records import Problem
 
@@ -141,6 +141,9 @@ def published(make: Make, source_of: Callable[..., Source], default: str = "trai
                 problem = make(row.value, split, **own)
             except (DataError, ValueError) as error:
                 yield Unreadable(row.place, str(error), str(row.value))
+                continue
+            except RecursionError:
+                yield Unreadable(row.place, DEEP, str(row.value))
                 continue
             if problem is not None:
                 yield problem

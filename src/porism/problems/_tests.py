@@ -164,7 +164,9 @@ def _fault(tests: Any, place: str) -> str:
 
 def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:
     tolerance = value.get("tolerance")
-    return {**value, "tolerance": float(tolerance)} if type(tolerance) is int else dict(value)
+    if type(tolerance) is int and abs(tolerance) < 1 << 53:
+        return {**value, "tolerance": float(tolerance)}
+    return dict(value)
 
 
 def _from_apps(value: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from porism.errors import DataError
 from porism.problems import MissingData, Unreadable, _layouts, _rows, _tests
 from porism.problems._layouts import Columns, Fields, Layout, LeftOut
-from porism.problems._rows import Row
+from porism.problems._rows import DEEP, Row
 from porism.records import Problem
 
 __all__ = [
@@ -98,6 +98,9 @@ def problems(
         except (DataError, ValueError) as error:
             is_defect = not isinstance(error, LeftOut)
             yield Unreadable(row.place, str(error), str(row.value)[:200], is_defect=is_defect)
+            continue
+        except RecursionError:
+            yield Unreadable(row.place, DEEP, str(row.value)[:200])
             continue
         yield Problem(
             question=found.question,

@@ -40,6 +40,9 @@ __all__ = ["CHANGES", "READS", "Change", "Unchanged", "changed", "files", "load"
 
 READS = (Problem,)
 
+_LONGEST = 10_000
+"""Characters of a question: what stands in it is compared with one another."""
+
 Change = Literal["numbers", "names", "reword", "irrelevant", "options"]
 CHANGES: dict[Change, Callable[[Problem, random.Random], Problem]] = {
     "numbers": numbers,
@@ -108,6 +111,8 @@ def changed(problem: Problem, change: Change, seed: str = "0") -> Problem:
     Raises:
         Unchanged: the change cannot be made, or not so that the answer is sure to stay true.
     """
+    if len(problem.question) > _LONGEST:
+        raise Unchanged(f"too long: {len(problem.question):,} characters of question")
     made = CHANGES[change](problem, random.Random(f"{seed}/{problem.id}/{change}"))
     meta = {**made.meta, "change": change, "of": problem.id}
     return dataclasses.replace(made, set=f"{problem.set or problem.source}/{change}", meta=meta)

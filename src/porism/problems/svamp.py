@@ -67,7 +67,7 @@ def _steps(equation: str, answer: str) -> str:
     try:
         lines: list[str] = []
         value = _worked(equation.split(), lines)
-    except (_arithmetic.NotArithmetic, IndexError):
+    except (_arithmetic.NotArithmetic, IndexError, RecursionError):
         return ""
     return "\n".join([*lines, f"#### {answer}"]) if value == answer and lines else ""
 

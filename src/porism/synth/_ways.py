@@ -6,6 +6,7 @@ import dataclasses
 import random
 import re
 import unicodedata
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -165,8 +166,8 @@ def _free(question: str) -> list[Token]:
         ValueError: there are none.
     """
     found = tokens(question)
-    values = [token.value for token in found]
-    free = [token for token in found if token.is_free and values.count(token.value) == 1]
+    times = Counter(token.value for token in found)
+    free = [token for token in found if token.is_free and times[token.value] == 1]
     if not free:
         raise ValueError("no number: none in the question stands by itself")
     return free

@@ -59,7 +59,7 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def adapted(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row in one of the layouts of :mod:`porism.records`.
+    """A row in one of the layouts of :mod:`porism.records`; further columns of TRL's rows are passed over.
 
     Raises:
         ValueError: a chat without an answer, or a message that is none.
@@ -85,10 +85,15 @@ def adapted(row: Mapping[str, Any]) -> Mapping[str, Any]:
         rest = {name: value for name, value in row.items() if name in ("loss_mask", "label", "meta")}
         return {"prompt": [*lead, *_messages(asked)], "completion": _messages(row["output"], "assistant"), **rest}
     sides = {name: _messages(row[name], role) for name, role in _TEXTS.items() if isinstance(row.get(name), str)}
-    return {**row, **sides}
+    own = {name: value for name, value in row.items() if name in _COLUMNS} if "prompt" in row else row
+    return {**own, **sides}
 
 
 _TEXTS = {"prompt": "user", "completion": "assistant", "chosen": "assistant", "rejected": "assistant"}
+_COLUMNS = frozenset(
+    ("id", "prompt", "completion", "chosen", "rejected", "completions", "labels", "label", "loss_mask", "meta")
+)
+"""Of TRL's rows; data sets have others beside them, such as a source or an answer."""
 
 
 def _of_sharegpt(one: Mapping[str, Any]) -> Message:
