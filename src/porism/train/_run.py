@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from porism.train._model import LanguageModel
     from porism.train._trainer import Objective
 
-__all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train"]
+__all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train", "write_model"]
 
 Kind = Literal["supervised", "preference", "score", "policy"]
 
@@ -92,8 +92,7 @@ def train(
     plan: Callable[[Start], Job],
     *,
     kind: Kind,
-    loader: Callable[[str], Loaded] | None = None,
-    task: str = "CAUSAL_LM",
+    trl: str = "",
 ) -> None:
     """Train, and write model, metrics and card.
 
@@ -101,26 +100,31 @@ def train(
         settings: the method's.
         out: the stage's output.
         plan: reads the rows, and says what is trained.
-        kind: which learning rate suits, where none is given.
-        loader: loads the model in float32; a language model if not given.
-        task: PEFT's name for what the model does.
+        kind: which learning rate suits, where none is given; with ``score`` the model gives scores.
+        trl: what :mod:`porism.train._trl` calls the method, for ``backend: trl``; empty where that is not its affair.
 
     Raises:
         UserError: rows, model or settings are unfit.
     """
     if not out.alone:
         raise StorageError(f"{out.target}: expected a folder for the trained model, not a .jsonl file.")
+    if trl and getattr(settings, "backend", "") == "trl":
+        from porism.train import _trl
+
+        _trl.run(trl, settings, out, kind)
+        return
     import torch
     import transformers
 
     from porism.models import packing
-    from porism.train import _card, _progress, _trainer
+    from porism.train import _progress, _trainer
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", fit_dtype(settings.dtype))
     transformers.set_seed(settings.seed)
-    loaded = (loader or _loader(settings))(settings.model)
-    network = _network.prepare(loaded, settings, task=task)
+    scores = kind == "score"
+    loaded = load(settings.model, "float32", four_bit=settings.method == "qlora", scores=scores)
+    network = _network.prepare(loaded, settings, scores=scores)
     base = _network.name_base(network, settings)
     network.set_attn_implementation(packing.ATTENTION)
     if torch.cuda.is_available() and settings.method != "qlora":  # a reference is computed before the trainer moves it
@@ -159,18 +163,37 @@ def train(
             job.close()
     if trainer.args.process_index:
         return
-    target = out.beside("model")
-    _network.save(
-        trainer.accelerator.unwrap_model(trainer.model),
-        loaded.tokenizer,
-        base,
-        target,
-        merge=settings.merge,
-        scorer=job.scorer,
-    )
-    _describe(trainer, result.global_step, job, out)
+    out.figures.update(_described(trainer, result.global_step, job))
+    write_model(trainer, settings, loaded.tokenizer, base, out, job.scorer)
+
+
+def write_model(
+    trainer: transformers.Trainer,
+    settings: Training,
+    tokenizer: Any,
+    base: dict[str, str],
+    out: store.Output,
+    scorer: Mapping[str, str] | None = None,
+) -> None:
+    """Write the trained model and its card; both and the metrics then belong to the output.
+
+    Args:
+        trainer: that has trained it.
+        settings: the method's.
+        tokenizer: the model's.
+        base: see :func:`porism.train._network.name_base`.
+        out: the stage's output, with its figures.
+        scorer: see :func:`porism.train._network.save`.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    from porism.train import _card
+
+    network, target = trainer.accelerator.unwrap_model(trainer.model), out.beside("model")
+    _network.save(network, tokenizer, base, target, merge=settings.merge, scorer=scorer)
     _card.write(target, settings, out)
-    out.add(metrics, *sorted(target.iterdir()))
+    out.add(out.beside("metrics.jsonl"), *sorted(target.iterdir()))
 
 
 def store_rows(records: Sequence[Record], reasons: Sequence[str], out: store.Output) -> None:
@@ -188,7 +211,7 @@ def sized(settings: Training, network: Any, kind: Kind) -> Training:
         network: what is trained.
         kind: which table.
     """
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parameters = _network.size(network, settings)
     found: dict[str, int] = {}
     if not settings.batch_size:
         rows = batch_rows(kind, parameters)
@@ -222,8 +245,7 @@ def rate(settings: Training, network: Any, kind: Kind) -> float:
     """The learning rate: the one given, or one that suits the model's size, which is told."""
     if settings.lr:
         return settings.lr
-    parameters = sum(p.numel() for p in network.parameters() if not (settings.adapted and p.requires_grad))
-    found = learning_rate(kind, parameters, adapted=settings.adapted)
+    found = learning_rate(kind, _network.size(network, settings), adapted=settings.adapted)
     console.notice(f"  lr {found.value:g}: {found.source}")
     return found.value
 
@@ -262,7 +284,7 @@ def arguments(settings: Training, job: Job, dtype: str, folder: Path, lr: float)
         )
     steps = job.steps or settings.max_steps or math.ceil(settings.epochs * math.ceil(len(job.items) / batch))
     evaluates = bool(settings.eval_input or settings.eval_problems)
-    every = _rounded(settings.eval_every or max(1, steps // 5), job.whole)
+    every = _rounded(min(settings.eval_every or max(1, steps // 5), steps), job.whole)
     saves = _rounded(settings.checkpoint_every or max(1, steps // 10), job.whole)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "logs")
     return transformers.TrainingArguments(
@@ -287,6 +309,7 @@ def arguments(settings: Training, job: Job, dtype: str, folder: Path, lr: float)
         eval_strategy="steps" if evaluates else "no",
         eval_steps=every if evaluates else None,
         load_best_model_at_end=settings.keep_best or settings.patience > 0,
+        restore_callback_states_from_checkpoint=settings.patience > 0,  # how long it has waited for a better one
         metric_for_best_model=("eval_accuracy" if settings.eval_problems else "eval_loss") if evaluates else None,
         greater_is_better=bool(settings.eval_problems) if evaluates else None,
         save_strategy="steps",
@@ -305,10 +328,6 @@ def arguments(settings: Training, job: Job, dtype: str, folder: Path, lr: float)
 def _rounded(steps: int, whole: int) -> int:
     """The next multiple."""
     return math.ceil(steps / whole) * whole
-
-
-def _loader(settings: Training) -> Callable[[str], Loaded]:
-    return lambda model: load(model, "float32", four_bit=settings.method == "qlora")
 
 
 def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[], Mapping[str, float]] | None:
@@ -338,18 +357,16 @@ def _several(records: Record | Sequence[Record]) -> Sequence[Record]:
     return [records] if isinstance(records, Record) else records
 
 
-def _describe(trainer: Any, steps: int, job: Job, out: store.Output) -> None:
+def _described(trainer: Any, steps: int, job: Job) -> dict[str, Any]:
     """Figures for the manifest and the card."""
-    trained = sum(item.tokens for item in job.items)
-    parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
-    own = {
+    tokens = sum(item.tokens for item in job.items)
+    trained, parameters = _network.counted(trainer.accelerator.unwrap_model(trainer.model))
+    found = {
         "steps": steps,
-        "tokens": int(trained * (trainer.state.epoch or 0)),
-        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-        "parameters": sum(p.numel() for p in parameters),
+        "tokens": int(tokens * (trainer.state.epoch or 0)),
+        "trainable_parameters": trained,
+        "parameters": parameters,
         "loss": [round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     }
-    out.figures.update(own | job.figures)
     best = trainer.state.best_metric
-    if best is not None:
-        out.figures["best_evaluation"] = round(best, 4)
+    return found | job.figures | ({} if best is None else {"best_evaluation": round(best, 4)})

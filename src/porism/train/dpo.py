@@ -69,12 +69,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    if settings.backend == "trl":
-        from porism.train import _trl
-
-        _trl.run("dpo", settings, out)
-        return
-    train(settings, out, lambda start: _plan(settings, start), kind="preference")
+    train(settings, out, lambda start: _plan(settings, start), kind="preference", trl="dpo")
 
 
 def _plan(settings: Settings, start: Start) -> Job:

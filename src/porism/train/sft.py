@@ -53,12 +53,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    if settings.backend == "trl":
-        from porism.train import _trl
-
-        _trl.run("sft", settings, out)
-        return
-    train(settings, out, lambda start: _plan(settings, start), kind="supervised")
+    train(settings, out, lambda start: _plan(settings, start), kind="supervised", trl="sft")
 
 
 def _plan(settings: Settings, start: Start) -> Job:

@@ -14,7 +14,6 @@ from pydantic import Field
 from porism import store
 from porism.chains import Definition
 from porism.errors import DataError
-from porism.models.load import load
 from porism.records import Attempt, Example, Stepwise
 from porism.train._run import Job, Start, store_rows, train
 from porism.train._settings import ScoreTraining
@@ -59,14 +58,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    train(
-        settings,
-        out,
-        lambda start: _plan(settings, start),
-        kind="score",
-        loader=lambda model: load(model, "float32", four_bit=settings.method == "qlora", scores=True),
-        task="SEQ_CLS",
-    )
+    train(settings, out, lambda start: _plan(settings, start), kind="score")
 
 
 def _plan(settings: Settings, start: Start) -> Job:
