@@ -161,8 +161,6 @@ def train(
     finally:
         if job.close:
             job.close()
-    if trainer.args.process_index:
-        return
     out.figures.update(_described(trainer, result.global_step, job))
     write_model(trainer, settings, loaded.tokenizer, base, out, job.scorer)
 
@@ -175,7 +173,7 @@ def write_model(
     out: store.Output,
     scorer: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the trained model and its card; both and the metrics then belong to the output.
+    """Write the trained model and its card, which then belong to the output like the metrics.
 
     Args:
         trainer: that has trained it.
@@ -190,6 +188,8 @@ def write_model(
     """
     from porism.train import _card
 
+    if trainer.args.process_index:  # the first process writes
+        return
     network, target = trainer.accelerator.unwrap_model(trainer.model), out.beside("model")
     _network.save(network, tokenizer, base, target, merge=settings.merge, scorer=scorer)
     _card.write(target, settings, out)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from porism import store
+from porism import console, store
 from porism.chains import Definition
 from porism.errors import DataError
 from porism.records import Attempt, Example, Stepwise
@@ -37,7 +37,7 @@ class Settings(ScoreTraining):
         Literal["outcome", "steps", "rollouts"],
         Field(description="of whole answers; of steps, from the data; of steps, by roll-outs of rollout_model"),
     ] = "outcome"
-    group: Annotated[int, Field(description="answers to one prompt that are computed together", ge=1)] = 8
+    group: Annotated[int, Field(description="answers to one prompt that are computed together, and are one row of batch_size", ge=1)] = 8
     rollout_model: Annotated[
         str, Field(description="with rollouts: who goes on from each step; 'model' if not given")
     ] = ""
@@ -89,7 +89,7 @@ def _outcomes(settings: Settings, start: Start, *, keep: bool = True) -> tuple[l
     from porism.train import _labelled, _rows
 
     chosen = _labelled.labelled(settings.input)
-    if len({example.label for example in chosen}) < 2:
+    if keep and len({example.label for example in chosen}) < 2:
         raise DataError(
             f"{', '.join(settings.input)}: all {len(chosen)} answers have the same label; a verifier learns from right "
             "and wrong ones. Take attempts before 'curate: correct'."
@@ -120,8 +120,11 @@ def _steps(settings: Settings, start: Start) -> tuple[list[Stepwise], list[Item]
     rolled = settings.labels == "rollouts"
     records = _rollouts.labelled(settings, start.out) if rolled else _stepwise(settings.input)
     items, reasons = _items(records, settings, start)
+    left_out = [reason for reason in reasons if reason]
     if not rolled:
         store_rows(records, reasons, start.out)
+    elif left_out:
+        console.notice(f"  {len(left_out)} of the labelled answers are not trained on; the first: {left_out[0]}")
     return records, items
 
 
@@ -139,13 +142,15 @@ def _items(records: list[Stepwise], settings: Settings, start: Start) -> tuple[l
     """
     from porism.graders._scorer import stepped
     from porism.models.packing import Item
+    from porism.train import _rows
 
     items, reasons = [], []
     for at, record in enumerate(records):
         reason = _unfit(record)
         if not reason:
             try:
-                prompt, answer = stepped(start.loaded.tokenizer, record.prompt, record.completions)
+                with _rows.naming(record, start.loaded.tokenizer):
+                    prompt, answer = stepped(start.loaded.tokenizer, record.prompt, record.completions)
             except (TypeError, UnicodeEncodeError):
                 reasons.append("half of a surrogate pair, which cannot be tokenised")
                 continue
@@ -155,8 +160,7 @@ def _items(records: list[Stepwise], settings: Settings, start: Start) -> tuple[l
             else:
                 items.append(item)
         reasons.append(reason)
-    if not items:
-        raise DataError(f"none of {len(records)} rows can be trained on; the first: {(reasons or ['no rows'])[0]}.")
+    _rows.usable(reasons or ["no rows"])
     return items, reasons
 
 
