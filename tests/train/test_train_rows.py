@@ -66,6 +66,11 @@ def test_masks_by_token(tokenizer: Any) -> None:
         with pytest.raises(DataError, match=rf"has {len(wrong)} numbers, but its output has 4 tokens \(5 with"):
             of(tokenizer, "abcd", loss_mask=wrong)
     assert of(tokenizer, "abcd", loss_mask=[0] * 5).reason == "no token carries a loss"
+    for wrong in (-100, float("inf"), float("nan")):
+        with pytest.raises(DataError, match="loss_mask: expected numbers of at least 0, got"):
+            of(tokenizer, "abcd", loss_mask=[1, 1, 1, wrong])
+    with pytest.raises(DataError, match=r"the first: no token carries a loss. Mend the rows."):
+        _rows.render(tokenizer, [Example(prompt=user("q"), completion=assistant("a"), loss_mask=[0, 0])], 1000)
 
 
 def test_masks_by_character(tokenizer: Any) -> None:
@@ -96,6 +101,13 @@ def test_the_data_may_say_where_the_answer_stands(tokenizer: Any) -> None:
     row = of(tokenizer, "it is nine, I think", by_part={"answer": 3.0}, meta={"answer_span": [6, 10]})
     assert learnt(tokenizer, row, 3.0) == "nine<|im_end|>"
     assert parts("plain") == []
+    chat = [*assistant("it is one"), *user("sure?"), *assistant("it is nine, I think")]
+    example = Example(prompt=user("q"), completion=chat, meta={"answer_span": [6, 10]})
+    row = _rows.row(tokenizer, example, 1000, {"answer": 3.0})
+    assert learnt(tokenizer, row, 3.0) == "<|im_end|>nine<|im_end|>", "the span belongs to the last turn"
+    for wrong in ([6, 99], [6], "6-10", [6.5, 10], {}):
+        with pytest.raises(DataError, match=r"meta.answer_span: expected a span \[start, end\] within the output's 19"):
+            of(tokenizer, "it is nine, I think", by_part={"answer": 3.0}, meta={"answer_span": wrong})
 
 
 @pytest.mark.parametrize(
