@@ -144,6 +144,8 @@ def test_masks_and_labels_survive_the_layouts(tmp_path: Path) -> None:
         ({"messages": user("q")}, "the assistant answers"),
         ({"messages": [{"role": "user"}]}, "texts role and content"),
         ({"conversations": [{"from": "nobody", "value": "q"}]}, "'from' to be one of"),
+        ({"conversations": ["q"]}, "'from' to be one of .*got 'q'"),
+        ({"conversations": [{"from": "human"}]}, "texts role and content"),
         ({"text": "q"}, "expected a problem"),
         (["q"], "expected an object"),
     ],
