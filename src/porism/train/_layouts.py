@@ -96,9 +96,9 @@ _TEXTS = {"prompt": "user", "completion": "assistant", "chosen": "assistant", "r
 
 
 def _of_sharegpt(one: Any) -> Message:
-    speaker = one.get("from") if isinstance(one, dict) else one
+    speaker = one.get("from") if isinstance(one, dict) else None
     if speaker not in _SPEAKERS:
-        raise ValueError(f"expected 'from' to be one of {', '.join(_SPEAKERS)}, got {speaker!r}")
+        raise ValueError(f"expected 'from' to be one of {', '.join(_SPEAKERS)}, got {one!r:.60}")
     return Message(role=_SPEAKERS[speaker], content=one.get("value"))  # looked at where all messages are
 
 
