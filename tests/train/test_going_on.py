@@ -111,3 +111,13 @@ def test_a_run_that_was_cut_off_at_its_very_end_takes_no_further_step(
     names = [name for name in whole.outputs if name.endswith(".safetensors")]
     assert [again.outputs[name] for name in names] == [whole.outputs[name] for name in names]
     assert store.Manifest.load(tmp_path / "cut" / "manifest.json").status == "complete"
+
+
+def test_answers_are_graded_and_the_weights_that_answer_best_are_kept(tiny_model: Path, tmp_path: Path) -> None:
+    file, asked = write(tmp_path / "r.jsonl", [attempt(3)]), write(tmp_path / "q.jsonl", [problem(3), problem(3)])
+    values = {"max_steps": 60, "lr": 1e-2, "batch_size": 1, "micro_batch_size": 1, "eval_every": 20, "keep_best": True}
+    found = train("sft", tmp_path / "x", file, tiny_model, eval_problems=[asked], eval_max_tokens=12, **values)
+    lines = [line for line in metrics(tmp_path / "x") if "eval_accuracy" in line]
+    assert [line["step"] for line in lines] == [20, 40, 60]
+    assert (lines[-1]["eval_accuracy"], lines[-1]["eval_judged"]) == (1.0, 1.0)
+    assert found.figures["best_evaluation"] == 1.0
