@@ -138,6 +138,15 @@ def test_masks_and_labels_survive_the_layouts(tmp_path: Path) -> None:
     assert to_row(found)["loss_mask"] == [0, 1, 1]
 
 
+def test_unwanted_answers_are_not_taught(tmp_path: Path) -> None:
+    file = tmp_path / "r.jsonl"
+    rows = [{"prompt": "q", "completion": "a", "label": True}, {"prompt": "q", "completion": "b", "label": False}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"r\.jsonl: the label of the row \w+ is false: its answer is not wanted"):
+        _rows.examples([str(file)], allow_unverified=False)
+    assert len(_rows.examples([str(file)], allow_unverified=True)) == 2
+
+
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [

@@ -32,13 +32,14 @@ def examples(paths: Sequence[str], *, allow_unverified: bool) -> list[Example]:
     """The examples in attempts (prompt and text), in problems with a solution, and in rows of any known layout.
 
     Raises:
-        DataError: no rows, or an attempt that is not graded correct while ``allow_unverified`` is false.
+        DataError: no rows, or, while ``allow_unverified`` is false, an attempt that is not graded correct or a row whose
+            label is false.
     """
     found: list[Example] = []
     for path in paths:
         for record in _layouts.read(path, Attempt, Example, Problem):
-            if isinstance(record, Attempt) and not allow_unverified:
-                correct_only(record, path)
+            if not allow_unverified:
+                _refuse_unwanted(record, path)
             found.append(example_of(record))
     if not found:
         raise DataError(f"{', '.join(paths)}: no training rows.")
@@ -60,6 +61,16 @@ def example_of(record: Record) -> Example:
         answer = Message(role="assistant", content=record.solution or record.answer)
         return Example(prompt=[Message(role="user", content=record.question)], completion=[answer])
     raise DataError(f"expected an attempt, an example or a problem, got {type(record).__name__.lower()}.")
+
+
+def _refuse_unwanted(record: Record, path: str) -> None:
+    if isinstance(record, Attempt):
+        correct_only(record, path)
+    elif isinstance(record, Example) and record.label is False:
+        raise DataError(
+            f"{path}: the label of the row {record.id} is false: its answer is not wanted. Take such rows out, or set "
+            "allow_unverified to train on what is there."
+        )
 
 
 def correct_only(attempt: Attempt, path: str) -> None:
