@@ -26,7 +26,7 @@ _TRAINED = {
     "attempts": "sft, distill, kto, verifier",
     "prompt/completion": "sft, distill",
     "prompt/completion of texts": "sft, distill",
-    "prompt/completion/label": "kto, verifier, sft",
+    "prompt/completion/label": "kto, verifier, and sft where no label is false",
     "messages": "sft, distill",
     "input/output": "sft, distill",
     "prompt/chosen/rejected": "dpo, reward",
