@@ -10,7 +10,7 @@ from train_kit import assistant, user
 from conftest import attempt, problem
 from porism.errors import DataError, ModelError
 from porism.models.load import load
-from porism.prompts.render import encode_pair
+from porism.prompts.render import encode
 from porism.records import Example, to_row
 from porism.train import _layouts, _rows
 from porism.train._weights import parts
@@ -31,9 +31,10 @@ def of(tokenizer: Any, text: str, *, by_part: dict[str, float] | None = None, **
     return _rows.row(tokenizer, Example(prompt=user("q"), completion=assistant(text), **fields), 1000, by_part)
 
 
-def test_one_turn_has_the_tokens_of_a_pair(tokenizer: Any) -> None:
+def test_one_turn_is_learnt_as_it_stands(tokenizer: Any) -> None:
     row = of(tokenizer, "  4 + 5 = 9\n#### 9 ")
-    assert row.tokens == encode_pair(tokenizer, user("q"), assistant("  4 + 5 = 9\n#### 9 "))
+    assert row.tokens.prompt == encode(tokenizer, user("q"))
+    assert learnt(tokenizer, row) == "  4 + 5 = 9\n#### 9 <|im_end|>"
     assert set(row.weights) == {1.0}
 
 
