@@ -4,15 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from train_kit import metrics, pair, train, write
+from train_kit import metrics, pair, train, user, write
 
 from conftest import attempt, problem
 from porism import store
-from porism.train import _network, _progress
+from porism.models.load import load
+from porism.records import Example, Message
+from porism.train import _network, _progress, rl, sft
+from porism.train._run import _answering
 
 
 class Cut(BaseException):
     """Stands for a signal that ends the process."""
+
+
+def system(text: str) -> list[Message]:
+    return [Message(role="system", content=text)]
 
 
 @pytest.fixture
@@ -121,3 +128,22 @@ def test_answers_are_graded_and_the_weights_that_answer_best_are_kept(tiny_model
     assert [line["step"] for line in lines] == [20, 40, 60]
     assert (lines[-1]["eval_accuracy"], lines[-1]["eval_judged"]) == (1.0, 1.0)
     assert found.figures["best_evaluation"] == 1.0
+
+
+def test_an_evaluation_asks_as_the_rows_do(tiny_model: Path, tmp_path: Path) -> None:
+    asked = write(tmp_path / "q.jsonl", [problem(3)])
+    loaded = load(str(tiny_model))
+
+    def messages(settings: Any, records: Any = ()) -> list[Message]:
+        found = _answering(settings, loaded, records)
+        assert found
+        return found.asked[0][1]
+
+    supervised = sft.Settings(input=["x"], eval_problems=[asked])
+    plain, brief = (Example(prompt=prompt, completion=[]) for prompt in (user("a"), [*system("Be brief."), *user("b")]))
+    question = user("What is 3 + 1?")
+    assert messages(supervised, [brief, brief]) == [*system("Be brief."), *question]
+    assert messages(supervised, [[plain, brief]]) == question, "not all rows begin alike"
+    assert messages(supervised, [pair(1)]) == question
+    learnt = rl.Settings(input=["x"], eval_problems=[asked], system="", instruction="Go.")
+    assert messages(learnt) == [*system(""), *user("What is 3 + 1?\n\nGo.")]

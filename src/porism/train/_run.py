@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     import transformers
 
     from porism.models.packing import Batch, Item
+    from porism.train._answers import Answering
     from porism.train._model import LanguageModel
     from porism.train._trainer import Objective
 
 __all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train", "write_model"]
 
 Kind = Literal["supervised", "preference", "score", "policy"]
+
+_Records = Sequence[Record | Sequence[Record]]
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Job:
 
     items: Sequence[Item]
     objective: Objective
-    records: Sequence[Record | Sequence[Record]] = ()
+    records: _Records = ()
     """By the number in an item's ``row``: the record, or records, kept where a loss is no number."""
     held_out: Sequence[Item] = ()
     renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None
@@ -144,7 +148,7 @@ def train(
         job.objective,
         callbacks(settings, [_progress.Progressing(out, metrics), *job.watch]),
         held_out=job.held_out,
-        answered=_answering(settings, loaded, network) if job.answers else None,
+        answered=_answering(settings, loaded._replace(model=network), job.records) if job.answers else None,
         renew=job.renew,
         micro_tokens=settings.micro_batch_tokens or 0,
         told=lambda rows: _keep_bad(out, job.records, rows),
@@ -330,16 +334,29 @@ def _rounded(steps: int, whole: int) -> int:
     return math.ceil(steps / whole) * whole
 
 
-def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[], Mapping[str, float]] | None:
-    """A function that answers the evaluation's problems with the network as it is, and grades the answers."""
+def _answering(settings: Training, loaded: Loaded, records: _Records) -> Answering | None:
+    """Answers the evaluation's problems with the network as it is, and grades the answers.
+
+    They are asked as roll-outs are, or with the system message with which all rows begin.
+    """
     if not settings.eval_problems:
         return None
+    from porism.strategies import direct
     from porism.train._answers import Answering
 
-    return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens)
+    own = {name: getattr(settings, name) for name in ("prompt", "instruction", "system") if hasattr(settings, name)}
+    ask = functools.partial(direct.prompt, **{"system": _system(records), **own})
+    return Answering(loaded, settings.eval_problems, settings.eval_max_tokens, ask)
 
 
-def _keep_bad(out: store.Output, records: Sequence[Record | Sequence[Record]], rows: Sequence[int]) -> str:
+def _system(records: _Records) -> str | None:
+    """The system message with which all rows begin, where they do."""
+    prompts = [getattr(one, "prompt", ()) for record in records for one in _several(record)]
+    found = {said[0]["content"] if said and said[0]["role"] == "system" else None for said in prompts}
+    return found.pop() if len(found) == 1 else None
+
+
+def _keep_bad(out: store.Output, records: _Records, rows: Sequence[int]) -> str:
     """Keep the rows of a batch whose loss is no number; say where."""
     from porism.files import to_line
     from porism.records import to_row
