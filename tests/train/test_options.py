@@ -228,8 +228,8 @@ def test_who_rolls_out(tiny_model: Path, other: Path) -> None:
 
 
 def test_labelled_steps_that_are_not_trained_on_are_told(tiny_model: Path, tmp_path: Path, capsys: Any) -> None:
-    tries = [attempt(0, text="One. #### 1"), attempt(1, Status.WRONG, text=f"{'long ' * 60}. #### 9")]
-    values = {"labels": "rollouts", "rollouts": 1, "rollout_max_tokens": 2, "max_steps": 1, "max_length": 120}
+    tries = [attempt(0, text="One. #### 1"), attempt(1, Status.WRONG, text=f"{'long ' * 12}. #### 9")]
+    values = {"labels": "rollouts", "rollouts": 1, "rollout_max_tokens": 2, "max_steps": 1, "max_length": 60}
     train("verifier", tmp_path / "x", write(tmp_path / "a.jsonl", tries), tiny_model, **values)
     assert "1 of the labelled answers are not trained on; the first: longer than max_length" in capsys.readouterr().err
 
@@ -240,7 +240,7 @@ def test_a_student_writes_a_share_of_the_batches(tiny_model: Path, other: Path, 
 
     def steps(name: str, **settings: Any) -> list[dict[str, float]]:
         values = {"teacher": str(other), "lr": 1e-12, "batch_size": 1, "micro_batch_size": 1, "max_tokens": 6}
-        train("distill", tmp_path / name, file, tiny_model, **values, **settings)
+        train("distill", tmp_path / name, file, tiny_model, **{**values, **settings})
         return metrics(tmp_path / name)
 
     given = [line["divergence"] for line in steps("given")]
@@ -308,6 +308,7 @@ def test_a_template_that_refuses_a_row_names_it(tiny_model: Path, tmp_path: Path
         train("dpo", tmp_path / "y", write(tmp_path / "p.jsonl", [both]), tmp_path / "m")
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_trl_is_told_what_it_presumes_otherwise(tmp_path: Path) -> None:
     """A setting that equals transformers' default is not lost where TRL's default is another."""
     trl = pytest.importorskip("trl")
