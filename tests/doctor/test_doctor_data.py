@@ -153,3 +153,10 @@ def test_masks_and_json_arrays_are_shown_as_they_are_trained_on(tiny_model: Path
         file.write_text(json.dumps([value], indent=1))
         (shown,) = previews(tiny_model, file, rows=5)
         assert [piece.text for piece in shown.pieces if piece.learnt] == ["####"]
+
+
+def test_only_what_the_assistant_wrote_is_shown_as_learnt(tiny_model: Path, file: Path) -> None:
+    said = [("user", "a"), ("assistant", "bb"), ("user", "ccc"), ("assistant", "dddd")]
+    written(file, {"messages": [{"role": role, "content": text} for role, text in said]})
+    (shown,) = previews(tiny_model, file, rows=5)
+    assert [piece.text for piece in shown.pieces if piece.learnt] == ["bb<|im_end|>", "dddd<|im_end|>"]
