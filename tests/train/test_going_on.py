@@ -8,6 +8,7 @@ from train_kit import metrics, pair, train, user, write
 
 from conftest import attempt, problem
 from porism import store
+from porism.errors import DataError
 from porism.models.load import load
 from porism.records import Example, Message
 from porism.train import _network, _progress, rl, sft
@@ -147,3 +148,9 @@ def test_an_evaluation_asks_as_the_rows_do(tiny_model: Path, tmp_path: Path) -> 
     assert messages(supervised, [pair(1)]) == question
     learnt = rl.Settings(input=["x"], eval_problems=[asked], system="", instruction="Go.")
     assert messages(learnt) == [*system(""), *user("What is 3 + 1?\n\nGo.")]
+
+
+def test_problems_that_only_a_model_can_judge_are_refused(rows: str, tiny_model: Path, tmp_path: Path) -> None:
+    asked = write(tmp_path / "q.jsonl", [problem(3), problem(4, kind="judge")])
+    with pytest.raises(DataError, match=rf"the problem {problem(4, kind='judge').id} is judged by 'judge', which asks"):
+        train("sft", tmp_path / "x", rows, tiny_model, eval_problems=[asked])

@@ -39,7 +39,7 @@ class Answering:
         ask: makes the messages of a problem.
 
     Raises:
-        DataError: no problems.
+        DataError: no problems, or one whose answers only a model can judge.
     """
 
     def __init__(
@@ -49,6 +49,12 @@ class Answering:
         problems = [cast("Problem", record) for path in paths for record in store.read(path, Problem)]
         if not problems:
             raise DataError(f"{', '.join(paths)}: no problems to answer.")
+        judged = next((problem for problem in problems if graders.asks_engine(problem.kind)), None)
+        if judged:
+            raise DataError(
+                f"{', '.join(paths)}: the problem {judged.id} is judged by {judged.kind!r}, which asks a model; while "
+                "one is trained there is none to ask. Leave such problems out."
+            )
         self.asked = [(problem, ask(problem)) for problem in problems]
         """Each problem with its messages."""
 
