@@ -147,7 +147,11 @@ def test_an_unfit_template_is_said_once(tiny_model: Path, file: Path, tmp_path: 
 def test_masks_and_json_arrays_are_shown_as_they_are_trained_on(tiny_model: Path, tmp_path: Path) -> None:
     masked = {"loss_mask": [[0, 4]]}
     for number, value in enumerate(
-        ({"input": "q", "output": "#### 2", **masked}, {**row(), **masked}, {"prompt": "q", "completion": "#### 2", **masked})
+        (
+            {"input": "q", "output": "#### 2", **masked},
+            {**row(), **masked},
+            {"prompt": "q", "completion": "#### 2", **masked},
+        )
     ):
         file = tmp_path / f"{number}.json"
         file.write_text(json.dumps([value], indent=1))

@@ -111,7 +111,7 @@ RATES = [
 
 @pytest.mark.parametrize(("part", "settings", "rate", "source"), RATES)
 def test_a_learning_rate_by_size_is_used_and_told(
-    part: str, settings: Any, rate: float, source: str, tiny_model: Path, tmp_path: Path, capsys: Any
+    *, part: str, settings: Any, rate: float, source: str, tiny_model: Path, tmp_path: Path, capsys: Any
 ) -> None:
     records = [attempt(n) for n in range(4)] if part == "sft" else [pair(n) for n in range(4)]
     values = {"lr": None, "max_steps": 1, "warmup": 0.0, **settings}

@@ -97,7 +97,7 @@ def test_a_cut_off_run_has_waited_as_long_for_a_better_evaluation(
 
 @pytest.mark.parametrize("patience", [0, 2])
 def test_a_run_that_was_cut_off_at_its_very_end_takes_no_further_step(
-    patience: int, rows: str, contrary: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    *, patience: int, rows: str, contrary: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last checkpoint is written, the model is not; the end lies within an epoch, and the rate stays high."""
     values: dict[str, Any] = {"schedule": "constant_with_warmup", "warmup": 0.0, "lr": 2e-2, "batch_size": 2}
@@ -115,7 +115,9 @@ def test_a_run_that_was_cut_off_at_its_very_end_takes_no_further_step(
         with pytest.raises(Cut):
             train("sft", tmp_path / "cut", rows, tiny_model, **values)
     again = train("sft", tmp_path / "cut", rows, tiny_model, **values)
-    assert [line["step"] for line in metrics(tmp_path / "cut")] == [line["step"] for line in metrics(tmp_path / "whole")]
+    assert [line["step"] for line in metrics(tmp_path / "cut")] == [
+        line["step"] for line in metrics(tmp_path / "whole")
+    ]
     names = [name for name in whole.outputs if name.endswith(".safetensors")]
     assert [again.outputs[name] for name in names] == [whole.outputs[name] for name in names]
     assert store.Manifest.load(tmp_path / "cut" / "manifest.json").status == "complete"

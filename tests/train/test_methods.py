@@ -212,7 +212,9 @@ def test_a_teacher_with_other_tokens_is_refused(tiny_model: Path, tmp_path: Path
     loaded.model.save_pretrained(tmp_path / "t")
     loaded.tokenizer.save_pretrained(tmp_path / "t")
     rows = write(tmp_path / "r.jsonl", [attempt(0)])
-    with pytest.raises(ModelError, match=r"its vocabulary of \d+ tokens is not that of the model .* \(such as '<new>'\)"):
+    with pytest.raises(
+        ModelError, match=r"its vocabulary of \d+ tokens is not that of the model .* \(such as '<new>'\)"
+    ):
         train("distill", tmp_path / "x", rows, tiny_model, teacher=str(tmp_path / "t"))
 
 

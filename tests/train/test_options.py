@@ -166,7 +166,9 @@ def test_models_with_other_tokens_are_no_reference(pairs: str, tiny_model: Path,
     loaded.tokenizer.save_pretrained(tmp_path / "o")
     for part in ("dpo", "kto"):
         file = pairs if part == "dpo" else write(tmp_path / "a.jsonl", [attempt(0), attempt(1)])
-        with pytest.raises(ModelError, match=r"reference_model .*: its vocabulary of \d+ tokens .* \(such as '<new>'\)"):
+        with pytest.raises(
+            ModelError, match=r"reference_model .*: its vocabulary of \d+ tokens .* \(such as '<new>'\)"
+        ):
             train(part, tmp_path / "x", file, tiny_model, reference_model=str(tmp_path / "o"))
 
 
@@ -249,7 +251,9 @@ def test_a_student_writes_a_share_of_the_batches(tiny_model: Path, other: Path, 
     assert 3 <= sum(own) <= 13
     for line, is_own in zip(some, own, strict=True):
         extra = line["loss"] - line["divergence"]
-        assert extra == pytest.approx(0, abs=1e-4) if is_own else extra > 1, "cross-entropy is that of the rows' answers"
+        assert extra == pytest.approx(0, abs=1e-4) if is_own else extra > 1, (
+            "cross-entropy is that of the rows' answers"
+        )
     short = [line["divergence"] for line in steps("short", on_policy=1.0, max_tokens=1)]
     greedy = [line["divergence"] for line in steps("greedy", on_policy=1.0, sampling_temperature=0.0)]
     whole = [line["divergence"] for line in steps("whole", on_policy=1.0)]
@@ -312,7 +316,9 @@ def test_a_template_that_refuses_a_row_names_it(tiny_model: Path, tmp_path: Path
 def test_trl_is_told_what_it_presumes_otherwise(tmp_path: Path) -> None:
     """A setting that equals transformers' default is not lost where TRL's default is another."""
     trl = pytest.importorskip("trl")
-    given = _trl.given(transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True, remove_unused_columns=False))
+    given = _trl.given(
+        transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True, remove_unused_columns=False)
+    )
     plain = {one.name: one.default for one in dataclasses.fields(transformers.TrainingArguments)}
     for kind in (trl.SFTConfig, trl.RewardConfig, trl.DPOConfig, trl.KTOConfig, trl.GRPOConfig, trl.RLOOConfig):
         others = {one.name for one in dataclasses.fields(kind) if one.name in plain and one.default != plain[one.name]}

@@ -94,8 +94,8 @@ def encode_turns(
 ) -> tuple[list[int], list[Turn]]:
     """Token ids of a prompt, and of what follows turn by turn: the assistant's, and what stands between them.
 
-    Which is which follows from the template itself: what it adds when one more message is there. The parts are tokenised
-    apart, because in generation the model meets exactly the prompt's tokens and writes the answer's.
+    Which is which follows from the template itself: what it adds when one more message is there. The parts are
+    tokenised apart, because in generation the model meets exactly the prompt's tokens and writes the answer's.
 
     Raises:
         ModelError: a later message changes how the template renders what stands before it.

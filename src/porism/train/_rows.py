@@ -32,8 +32,8 @@ def examples(paths: Sequence[str], *, allow_unverified: bool) -> list[Example]:
     """The examples in attempts (prompt and text), in problems with a solution, and in rows of any known layout.
 
     Raises:
-        DataError: no rows, or, while ``allow_unverified`` is false, an attempt that is not graded correct or a row whose
-            label is false.
+        DataError: no rows, or, while ``allow_unverified`` is false, an attempt that is not graded correct or a row
+            whose label is false.
     """
     found: list[Example] = []
     for path in paths:

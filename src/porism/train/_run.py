@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     from porism.train._model import LanguageModel
     from porism.train._trainer import Objective
 
-__all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train", "write_model"]
+__all__ = [
+    "Job",
+    "Kind",
+    "Start",
+    "arguments",
+    "callbacks",
+    "fit_dtype",
+    "rate",
+    "sized",
+    "store_rows",
+    "train",
+    "write_model",
+]
 
 Kind = Literal["supervised", "preference", "score", "policy"]
 
@@ -166,15 +178,16 @@ def train(
         if job.close:
             job.close()
     out.figures.update(_described(trainer, result.global_step, job))
-    write_model(trainer, settings, loaded.tokenizer, base, out, job.scorer)
+    write_model(trainer, settings, out, tokenizer=loaded.tokenizer, base=base, scorer=job.scorer)
 
 
 def write_model(
     trainer: transformers.Trainer,
     settings: Training,
+    out: store.Output,
+    *,
     tokenizer: Any,
     base: dict[str, str],
-    out: store.Output,
     scorer: Mapping[str, str] | None = None,
 ) -> None:
     """Write the trained model and its card, which then belong to the output like the metrics.
@@ -182,9 +195,9 @@ def write_model(
     Args:
         trainer: that has trained it.
         settings: the method's.
+        out: the stage's output, with its figures.
         tokenizer: the model's.
         base: see :func:`porism.train._network.name_base`.
-        out: the stage's output, with its figures.
         scorer: see :func:`porism.train._network.save`.
 
     Raises:

@@ -87,7 +87,10 @@ class Training(recipe.Settings):
         bool, Field(description="at the end take the weights of the best evaluation: accuracy, else loss")
     ] = False
     patience: Annotated[
-        int, Field(description="stop after so many evaluations without a better one, whose weights are taken; 0: never", ge=0)
+        int,
+        Field(
+            description="stop after so many evaluations without a better one, whose weights are taken; 0: never", ge=0
+        ),
     ] = 0
     checkpoint_every: Annotated[int, Field(description="steps between checkpoints; 0 for a tenth of the run", ge=0)] = 0
     report_to: Annotated[list[str], Field(description=f"loggers of transformers: {', '.join(LOGGERS)}")] = []

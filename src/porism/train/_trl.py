@@ -95,7 +95,8 @@ def run(method: str, settings: Any, out: store.Output, kind: Kind) -> None:
         steps=result.global_step,
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     )
-    write_model(trainer, settings, loaded.tokenizer, base, out, {"kind": "reward"} if scores else None)
+    scorer = {"kind": "reward"} if scores else None
+    write_model(trainer, settings, out, tokenizer=loaded.tokenizer, base=base, scorer=scorer)
 
 
 def _refuse(method: str, settings: Training) -> None:

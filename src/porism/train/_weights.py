@@ -89,7 +89,9 @@ def _checked(span: Any, turn: Turn, where: str) -> Sequence[int]:
     Raises:
         DataError: it is none.
     """
-    found: Sequence[int] = span if isinstance(span, list | tuple) and [type(one) for one in span] == [int, int] else (0, 0)
+    found: Sequence[int] = (
+        span if isinstance(span, list | tuple) and [type(one) for one in span] == [int, int] else (0, 0)
+    )
     if not 0 <= found[0] < found[1] <= len(turn.content):
         raise DataError(f"{where} [start, end] within the output's {len(turn.content)} characters, got {span!r:.60}.")
     return found

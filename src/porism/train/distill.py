@@ -43,7 +43,9 @@ class Settings(Training):
     max_tokens: Annotated[int, Field(description="with on_policy: longest such answer", ge=1)] = 256
     sampling_temperature: Annotated[float, Field(description="with on_policy: of the student's answers", ge=0)] = 1.0
     sft_weight: Annotated[float, Field(description="weight of the cross-entropy of the rows' answers", ge=0)] = 0.0
-    allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct, and on rows labelled false")] = False
+    allow_unverified: Annotated[
+        bool, Field(description="also train on attempts that are not graded correct, and on rows labelled false")
+    ] = False
 
 
 def run(settings: Settings, out: store.Output) -> None:

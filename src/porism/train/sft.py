@@ -32,7 +32,9 @@ class Settings(Training):
     makes = (Example,)
 
     input: Annotated[list[str], Field(description="graded attempts, or rows of prompts and completions, or chats")]
-    allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct, and on rows labelled false")] = False
+    allow_unverified: Annotated[
+        bool, Field(description="also train on attempts that are not graded correct, and on rows labelled false")
+    ] = False
     loss_weight: Annotated[
         dict[Part, float],
         Field(description="weights of the loss on parts of an answer, such as {reasoning: 1.0, answer: 2.0}"),

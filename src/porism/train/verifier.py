@@ -37,7 +37,9 @@ class Settings(ScoreTraining):
         Literal["outcome", "steps", "rollouts"],
         Field(description="of whole answers; of steps, from the data; of steps, by roll-outs of rollout_model"),
     ] = "outcome"
-    group: Annotated[int, Field(description="answers to one prompt that are computed together, and are one row of batch_size", ge=1)] = 8
+    group: Annotated[
+        int, Field(description="answers to one prompt that are computed together, and are one row of batch_size", ge=1)
+    ] = 8
     rollout_model: Annotated[
         str, Field(description="with rollouts: who goes on from each step; 'model' if not given")
     ] = ""
