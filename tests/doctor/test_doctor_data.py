@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,25 @@ def test_an_unfit_template_is_said_once(tiny_model: Path, file: Path, tmp_path: 
     written(file, row())
     folder = copied(tiny_model, tmp_path, chat=f"{{{{ messages | length }}}} {CHAT}")
     assert "renders a prompt differently" in checks(folder, file)["data tokens"].found
+
+
+def test_masks_and_json_arrays_are_shown_as_they_are_trained_on(tiny_model: Path, tmp_path: Path) -> None:
+    masked = {"loss_mask": [[0, 4]]}
+    for number, value in enumerate(
+        (
+            {"input": "q", "output": "#### 2", **masked},
+            {**row(), **masked},
+            {"prompt": "q", "completion": "#### 2", **masked},
+        )
+    ):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps([value], indent=1))
+        (shown,) = previews(tiny_model, file, rows=5)
+        assert [piece.text for piece in shown.pieces if piece.learnt] == ["####"]
+
+
+def test_only_what_the_assistant_wrote_is_shown_as_learnt(tiny_model: Path, file: Path) -> None:
+    said = [("user", "a"), ("assistant", "bb"), ("user", "ccc"), ("assistant", "dddd")]
+    written(file, {"messages": [{"role": role, "content": text} for role, text in said]})
+    (shown,) = previews(tiny_model, file, rows=5)
+    assert [piece.text for piece in shown.pieces if piece.learnt] == ["bb<|im_end|>", "dddd<|im_end|>"]

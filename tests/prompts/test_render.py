@@ -5,7 +5,7 @@ import transformers
 
 from porism.errors import ModelError, RecipeError
 from porism.prompts import messages
-from porism.prompts.render import encode, encode_pair, prompt_text
+from porism.prompts.render import Rendered, encode, encode_turns, prompt_text
 from porism.records import Message, Problem
 
 USER = [Message(role="user", content="1+1?")]
@@ -17,8 +17,13 @@ def tokenizer(tiny_model: Path) -> transformers.PreTrainedTokenizerBase:
     return transformers.AutoTokenizer.from_pretrained(tiny_model)
 
 
+def rendered(tokenizer: transformers.PreTrainedTokenizerBase) -> Rendered:
+    prompt, turns = encode_turns(tokenizer, USER, ANSWER)
+    return Rendered(prompt, [token for turn in turns for token in turn.ids])
+
+
 def test_training_and_generation_see_the_same_prompt(tokenizer) -> None:
-    pair = encode_pair(tokenizer, USER, ANSWER)
+    pair = rendered(tokenizer)
     assert pair.prompt == encode(tokenizer, USER)
     assert tokenizer.decode(pair.prompt) == prompt_text(tokenizer, USER)
     assert tokenizer.decode(pair.completion) == "#### 2<|im_end|>"
@@ -26,13 +31,13 @@ def test_training_and_generation_see_the_same_prompt(tokenizer) -> None:
 
 def test_the_completion_ends_its_turn_even_if_the_template_does_not(tokenizer) -> None:
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}|{% endfor %}"
-    assert encode_pair(tokenizer, USER, ANSWER).completion[-1] == tokenizer.eos_token_id
+    assert rendered(tokenizer).completion[-1] == tokenizer.eos_token_id
 
 
 def test_unfit_templates_are_refused(tokenizer) -> None:
     tokenizer.chat_template = "{{ messages | length }} {% for m in messages %}{{ m['content'] }}{% endfor %}"
     with pytest.raises(ModelError, match="renders a prompt differently"):
-        encode_pair(tokenizer, USER, ANSWER)
+        rendered(tokenizer)
     tokenizer.chat_template = "{{ raise_exception('no system') }}"
     with pytest.raises(ModelError, match="refuses the roles user: no system"):
         encode(tokenizer, USER)

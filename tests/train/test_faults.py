@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 from test_running import command
-from train_kit import assistant, pair, train, user, write
+from train_kit import assistant, metrics, pair, train, user, write
 
 from conftest import attempt, lines
 from porism import store
 from porism.errors import DataError, PorismError, RecipeError
 from porism.records import Example, Status
-from porism.train._defaults import batch_rows, micro_tokens
+from porism.train._defaults import batch_rows, learning_rate, micro_tokens
 
 
 @pytest.mark.slow
@@ -99,6 +99,34 @@ def test_batches_by_size_are_used_and_told(tiny_model: Path, tmp_path: Path, cap
     assert "micro_batch_tokens 4,096: about 1 MB" in said
     assert [batch_rows(kind, 8_000_000_000).value for kind in ("supervised", "preference", "score")] == [32, 128, 64]
     assert micro_tokens(8_000_000_000).value == 2048
+
+
+RATES = [
+    ("sft", {}, 2e-4, "measured on a 135M model; for "),
+    ("sft", {"method": "lora"}, 1e-3, "measured on a 135M model; for adapters on "),
+    ("dpo", {}, 5e-6, "ten times that of 8B"),
+    ("reward", {"method": "lora"}, 5e-4, "half of the supervised rate"),
+]
+
+
+@pytest.mark.parametrize(("part", "settings", "rate", "source"), RATES)
+def test_a_learning_rate_by_size_is_used_and_told(
+    *, part: str, settings: Any, rate: float, source: str, tiny_model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    records = [attempt(n) for n in range(4)] if part == "sft" else [pair(n) for n in range(4)]
+    values = {"lr": None, "max_steps": 1, "warmup": 0.0, **settings}
+    train(part, tmp_path / "x", write(tmp_path / "r.jsonl", records), tiny_model, **values)
+    assert metrics(tmp_path / "x")[0]["learning_rate"] == pytest.approx(rate)
+    assert f"lr {rate:g}: {source}" in capsys.readouterr().err
+
+
+def test_learning_rates_of_larger_models() -> None:
+    found = [learning_rate(kind, 8_000_000_000, adapted=False).value for kind in ("supervised", "preference", "score")]
+    assert found == [2e-5, 5e-7, 5e-6]
+    assert learning_rate("supervised", 1_500_000_000, adapted=True).value == 2e-4
+    assert learning_rate("preference", 1_500_000_000, adapted=False).value == 1e-6
+    with pytest.raises(RecipeError, match="expected one of supervised, preference, score, policy, got 'other'"):
+        learning_rate("other", 1, adapted=False)
 
 
 @pytest.mark.filterwarnings("ignore")

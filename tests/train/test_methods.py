@@ -96,8 +96,7 @@ def test_kto_learns_from_single_answers(judged: str, tiny_model: Path, tmp_path:
     assert lines[0]["loss"] == pytest.approx(0.5, abs=1e-3)
     assert lines[-1]["loss"] < 0.35
     assert lines[-1]["reward_wanted"] > 0 > lines[-1]["reward_unwanted"]
-    first = train("kto", tmp_path / "w", judged, tiny_model, max_steps=1, undesirable_weight=3.0)
-    assert first.figures["loss"] == pytest.approx(1.0, abs=0.51)
+    train("kto", tmp_path / "w", judged, tiny_model, max_steps=1, undesirable_weight=3.0)
     assert "would make both count alike" in capsys.readouterr().err
     bare = Example(prompt=user("a?"), completion=assistant("b"))
     with pytest.raises(DataError, match="has no 'label'"):
@@ -213,7 +212,9 @@ def test_a_teacher_with_other_tokens_is_refused(tiny_model: Path, tmp_path: Path
     loaded.model.save_pretrained(tmp_path / "t")
     loaded.tokenizer.save_pretrained(tmp_path / "t")
     rows = write(tmp_path / "r.jsonl", [attempt(0)])
-    with pytest.raises(ModelError, match=r"of \d+ tokens is not the student's of \d+ \(such as '<new>'\)"):
+    with pytest.raises(
+        ModelError, match=r"its vocabulary of \d+ tokens is not that of the model .* \(such as '<new>'\)"
+    ):
         train("distill", tmp_path / "x", rows, tiny_model, teacher=str(tmp_path / "t"))
 
 

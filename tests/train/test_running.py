@@ -156,4 +156,6 @@ def test_adapters_on_four_bits(rows: str, tiny_model: Path, tmp_path: Path) -> N
     lines = metrics(tmp_path / "x")
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert manifest.figures["trainable_parameters"] < 10_000
+    whole = load(str(tiny_model)).model.num_parameters() + manifest.figures["trainable_parameters"]
+    assert manifest.figures["parameters"] == whole, "two weights of 4 bits stand in a byte"
     load(str(tmp_path / "x" / "model"))

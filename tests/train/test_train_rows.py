@@ -10,7 +10,7 @@ from train_kit import assistant, user
 from conftest import attempt, problem
 from porism.errors import DataError, ModelError
 from porism.models.load import load
-from porism.prompts.render import encode_pair
+from porism.prompts.render import encode
 from porism.records import Example, to_row
 from porism.train import _layouts, _rows
 from porism.train._weights import parts
@@ -31,9 +31,10 @@ def of(tokenizer: Any, text: str, *, by_part: dict[str, float] | None = None, **
     return _rows.row(tokenizer, Example(prompt=user("q"), completion=assistant(text), **fields), 1000, by_part)
 
 
-def test_one_turn_has_the_tokens_of_a_pair(tokenizer: Any) -> None:
+def test_one_turn_is_learnt_as_it_stands(tokenizer: Any) -> None:
     row = of(tokenizer, "  4 + 5 = 9\n#### 9 ")
-    assert row.tokens == encode_pair(tokenizer, user("q"), assistant("  4 + 5 = 9\n#### 9 "))
+    assert row.tokens.prompt == encode(tokenizer, user("q"))
+    assert learnt(tokenizer, row) == "  4 + 5 = 9\n#### 9 <|im_end|>"
     assert set(row.weights) == {1.0}
 
 
@@ -66,6 +67,11 @@ def test_masks_by_token(tokenizer: Any) -> None:
         with pytest.raises(DataError, match=rf"has {len(wrong)} numbers, but its output has 4 tokens \(5 with"):
             of(tokenizer, "abcd", loss_mask=wrong)
     assert of(tokenizer, "abcd", loss_mask=[0] * 5).reason == "no token carries a loss"
+    for wrong in (-100, float("inf"), float("nan")):
+        with pytest.raises(DataError, match="loss_mask: expected numbers of at least 0, got"):
+            of(tokenizer, "abcd", loss_mask=[1, 1, 1, wrong])
+    with pytest.raises(DataError, match=r"the first: no token carries a loss. Mend the rows."):
+        _rows.render(tokenizer, [Example(prompt=user("q"), completion=assistant("a"), loss_mask=[0, 0])], 1000)
 
 
 def test_masks_by_character(tokenizer: Any) -> None:
@@ -96,6 +102,13 @@ def test_the_data_may_say_where_the_answer_stands(tokenizer: Any) -> None:
     row = of(tokenizer, "it is nine, I think", by_part={"answer": 3.0}, meta={"answer_span": [6, 10]})
     assert learnt(tokenizer, row, 3.0) == "nine<|im_end|>"
     assert parts("plain") == []
+    chat = [*assistant("it is one"), *user("sure?"), *assistant("it is nine, I think")]
+    example = Example(prompt=user("q"), completion=chat, meta={"answer_span": [6, 10]})
+    row = _rows.row(tokenizer, example, 1000, {"answer": 3.0})
+    assert learnt(tokenizer, row, 3.0) == "<|im_end|>nine<|im_end|>", "the span belongs to the last turn"
+    for wrong in ([6, 99], [6], "6-10", [6.5, 10], {}):
+        with pytest.raises(DataError, match=r"meta.answer_span: expected a span \[start, end\] within the output's 19"):
+            of(tokenizer, "it is nine, I think", by_part={"answer": 3.0}, meta={"answer_span": wrong})
 
 
 @pytest.mark.parametrize(
@@ -127,12 +140,23 @@ def test_masks_and_labels_survive_the_layouts(tmp_path: Path) -> None:
     assert to_row(found)["loss_mask"] == [0, 1, 1]
 
 
+def test_unwanted_answers_are_not_taught(tmp_path: Path) -> None:
+    file = tmp_path / "r.jsonl"
+    rows = [{"prompt": "q", "completion": "a", "label": True}, {"prompt": "q", "completion": "b", "label": False}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"r\.jsonl: the label of the row \w+ is false: its answer is not wanted"):
+        _rows.examples([str(file)], allow_unverified=False)
+    assert len(_rows.examples([str(file)], allow_unverified=True)) == 2
+
+
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
         ({"messages": user("q")}, "the assistant answers"),
         ({"messages": [{"role": "user"}]}, "texts role and content"),
         ({"conversations": [{"from": "nobody", "value": "q"}]}, "'from' to be one of"),
+        ({"conversations": ["q"]}, "'from' to be one of .*got 'q'"),
+        ({"conversations": [{"from": "human"}]}, "texts role and content"),
         ({"text": "q"}, "expected a problem"),
         (["q"], "expected an object"),
     ],

@@ -26,7 +26,7 @@ _TRAINED = {
     "attempts": "sft, distill, kto, verifier",
     "prompt/completion": "sft, distill",
     "prompt/completion of texts": "sft, distill",
-    "prompt/completion/label": "kto, verifier, sft",
+    "prompt/completion/label": "kto, verifier, and sft where no label is false",
     "messages": "sft, distill",
     "input/output": "sft, distill",
     "prompt/chosen/rejected": "dpo, reward",
@@ -93,14 +93,12 @@ def _read(path: str) -> Iterator[_Read]:
     Raises:
         DataError: a row is in none of them; names file and line.
     """
-    file = store.locate(path)
-    for number, row in store.rows(file):
-        place = f"{file}, line {number}"
+    for place, row in _layouts.rows(store.locate(path)):
         try:
             yield _parsed(row)
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{place}: not a training row: {reason}. Mend or remove that line.") from None
+            raise DataError(f"{place}: not a training row: {reason}. Mend or remove it.") from None
 
 
 def _parsed(row: Mapping[str, Any]) -> _Read:
@@ -121,10 +119,10 @@ def _parsed(row: Mapping[str, Any]) -> _Read:
         return _Read(
             "prompt/completions", [(f"completion {number}", _example(row["prompt"], one)) for number, one in each]
         )
-    if "prompt" in row and "completion" in row and not isinstance(row["prompt"], list):
-        return _Read("prompt/completion of texts", [("", _example(row["prompt"], row["completion"]))])
-    if "prompt" in row and "completion" in row and "label" in row:
-        return _Read("prompt/completion/label", [("", _example(row["prompt"], row["completion"]))])
+    if "prompt" in row and "completion" in row and "problem" not in row:
+        texts = "prompt/completion of texts" if isinstance(row["prompt"], str) else "prompt/completion"
+        layout = "prompt/completion/label" if "label" in row else texts
+        return _Read(layout, [("", cast("Example", store.parse(_layouts.adapted(row))))])
     return _of_record(store.parse(row))
 
 

@@ -16,7 +16,6 @@ __all__ = [
     "Turn",
     "conversation_text",
     "encode",
-    "encode_pair",
     "encode_turns",
     "prompt_text",
     "text_ids",
@@ -90,41 +89,13 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) ->
     return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
 
 
-def encode_pair(
-    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], completion: Sequence[Message]
-) -> Rendered:
-    """Token ids of a prompt, and of the completion as the template writes it, up to the end of the turn.
-
-    The two are tokenised apart, because in generation the model meets exactly the prompt's tokens and writes
-    the completion's.
-
-    Raises:
-        ModelError: adding the completion changes how the template renders the prompt.
-    """
-    before = prompt_text(tokenizer, prompt)
-    whole = conversation_text(tokenizer, [*prompt, *completion])
-    if not whole.startswith(before):
-        raise ModelError(
-            f"the chat template of {tokenizer.name_or_path} renders a prompt differently once it is answered, so the "
-            "completion cannot be told apart. Use a template that only appends."
-        )
-    end = tokenizer.eos_token_id
-    ids = list(tokenizer(whole[len(before) :], add_special_tokens=False)["input_ids"])
-    if end in ids:
-        last = len(ids) - 1 - ids[::-1].index(end)
-        ids = ids[: last + 1]
-    else:
-        ids.append(end)
-    return Rendered(list(tokenizer(before, add_special_tokens=False)["input_ids"]), ids)
-
-
 def encode_turns(
     tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], completion: Sequence[Message]
 ) -> tuple[list[int], list[Turn]]:
     """Token ids of a prompt, and of what follows turn by turn: the assistant's, and what stands between them.
 
-    Which is which follows from the template itself: what it adds when one more message is there. For a completion of
-    one message this gives the tokens of :func:`encode_pair`.
+    Which is which follows from the template itself: what it adds when one more message is there. The parts are
+    tokenised apart, because in generation the model meets exactly the prompt's tokens and writes the answer's.
 
     Raises:
         ModelError: a later message changes how the template renders what stands before it.

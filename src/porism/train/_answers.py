@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -36,16 +36,27 @@ class Answering:
         loaded: the model; its weights are looked at each time.
         paths: files or stage folders with problems.
         max_tokens: longest answer.
+        ask: makes the messages of a problem.
 
     Raises:
-        DataError: no problems.
+        DataError: no problems, or one whose answers only a model can judge.
     """
 
-    def __init__(self, loaded: Loaded, paths: Sequence[str], max_tokens: int) -> None:
+    def __init__(
+        self, loaded: Loaded, paths: Sequence[str], max_tokens: int, ask: Callable[[Problem], list[Message]]
+    ) -> None:
         self._loaded, self._sampling = loaded, Sampling(max_tokens=max_tokens)
-        self._problems = [cast("Problem", record) for path in paths for record in store.read(path, Problem)]
-        if not self._problems:
+        problems = [cast("Problem", record) for path in paths for record in store.read(path, Problem)]
+        if not problems:
             raise DataError(f"{', '.join(paths)}: no problems to answer.")
+        judged = next((problem for problem in problems if graders.asks_engine(problem.kind)), None)
+        if judged:
+            raise DataError(
+                f"{', '.join(paths)}: the problem {judged.id} is judged by {judged.kind!r}, which asks a model; while "
+                "one is trained there is none to ask. Leave such problems out."
+            )
+        self.asked = [(problem, ask(problem)) for problem in problems]
+        """Each problem with its messages."""
 
     def __call__(self) -> Mapping[str, float]:
         """``accuracy``, and ``judged``: the share of answers on which there is a judgement."""
@@ -53,17 +64,17 @@ class Answering:
 
         with generating(self._loaded.model):
             replies = Local(self._loaded).generate(
-                [Request(messages=self._asked(one), sampling=self._sampling) for one in self._problems]
+                [Request(messages=messages, sampling=self._sampling) for _, messages in self.asked]
             )
         attempts = [
             Attempt(
                 problem=problem,
                 strategy="direct",
-                messages=self._asked(problem),
+                messages=messages,
                 text=reply.samples[0].text,
                 finish=reply.samples[0].finish,
             )
-            for problem, reply in zip(self._problems, replies, strict=True)
+            for (problem, messages), reply in zip(self.asked, replies, strict=True)
         ]
         verdicts = graders.grade_all(attempts)
         total = len(verdicts)
@@ -71,7 +82,3 @@ class Answering:
             "accuracy": sum(verdict.correct for verdict in verdicts) / total,
             "judged": sum(verdict.status in JUDGED for verdict in verdicts) / total,
         }
-
-    @staticmethod
-    def _asked(problem: Problem) -> list[Message]:
-        return [Message(role="user", content=problem.question)]

@@ -16,7 +16,7 @@ from porism import store
 from porism.errors import DataError
 from porism.records import Message, Record
 
-__all__ = ["adapted", "read"]
+__all__ = ["adapted", "read", "rows"]
 
 _SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
@@ -32,7 +32,7 @@ def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:
         DataError: no such file, or a row that is none of these; names file and place.
     """
     file = store.locate(path)
-    for place, row in _rows(file):
+    for place, row in rows(file):
         try:
             record = store.parse(adapted(row))
         except (ValueError, TypeError) as error:
@@ -44,8 +44,12 @@ def read(path: str | Path, *kinds: type[Record]) -> Iterator[Record]:
         yield record
 
 
-def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects in a file, each with its place."""
+def rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects in a file of JSON Lines or with a JSON array, each with its place.
+
+    Raises:
+        DataError: it is neither, or holds other values.
+    """
     with file.open("rb") as opened:
         array = opened.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     if not array:
@@ -96,11 +100,11 @@ _COLUMNS = frozenset(
 """Of TRL's rows; data sets have others beside them, such as a source or an answer."""
 
 
-def _of_sharegpt(one: Mapping[str, Any]) -> Message:
-    speaker = one.get("from")
+def _of_sharegpt(one: Any) -> Message:
+    speaker = one.get("from") if isinstance(one, dict) else None
     if speaker not in _SPEAKERS:
-        raise ValueError(f"expected 'from' to be one of {', '.join(_SPEAKERS)}, got {speaker!r}")
-    return Message(role=_SPEAKERS[speaker], content=one["value"])
+        raise ValueError(f"expected 'from' to be one of {', '.join(_SPEAKERS)}, got {one!r:.60}")
+    return Message(role=_SPEAKERS[speaker], content=one.get("value"))  # looked at where all messages are
 
 
 def _messages(value: Any, role: str = "user") -> list[Message]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from porism import store
+from porism import console, store
 from porism.errors import ModelError, RecipeError
 from porism.models.load import SCORER, Loaded, base_of
 from porism.models.names import pinned
@@ -19,19 +19,19 @@ from porism.train._settings import Training
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["name_base", "prepare", "save"]
+__all__ = ["counted", "name_base", "prepare", "save", "size"]
 
 
-def prepare(loaded: Loaded, settings: Training, *, task: str = "CAUSAL_LM") -> Any:
+def prepare(loaded: Loaded, settings: Training, *, scores: bool = False) -> Any:
     """The network that is trained: whole, or with adapters. An adapter that comes with the model is trained on.
 
     Args:
         loaded: the model to start from.
         settings: method and adapters.
-        task: PEFT's name for what the model does.
+        scores: whether the model gives scores, and no answers.
 
     Raises:
-        ModelError: the adapters do not fit the model.
+        ModelError: the adapters do not fit the model, or it has no layers of which the last could be chosen.
         RecipeError: more layers are to be trained than there are.
     """
     import peft
@@ -42,13 +42,39 @@ def prepare(loaded: Loaded, settings: Training, *, task: str = "CAUSAL_LM") -> A
         network = network.merge_and_unload() if adapted else network
         _unfreeze(network, settings.train_layers)
     elif adapted:
+        _tell_unused(settings)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(network.active_adapter in name.split("."))
     else:
-        network = _adapted(network, settings, task)
+        network = _adapted(network, settings, "SEQ_CLS" if scores else "CAUSAL_LM")
     if settings.gradient_checkpointing and settings.adapted:
         network.enable_input_require_grads()
     return network
+
+
+def counted(network: Any) -> tuple[int, int]:
+    """How many parameters are trained, and how many there are; those in 4 bits are counted as they were before."""
+    if hasattr(network, "get_nb_trainable_parameters"):  # with adapters
+        trained, every = network.get_nb_trainable_parameters()
+        return int(trained), int(every)
+    return int(network.num_parameters(only_trainable=True)), int(network.num_parameters())
+
+
+def size(network: Any, settings: Training) -> int:
+    """How many parameters the model has, adapters that are trained on it left out."""
+    trained, every = counted(network)
+    return every - trained if settings.adapted else every
+
+
+def _tell_unused(settings: Training) -> None:
+    """Say which settings do nothing, since the adapter that training starts from has its own."""
+    fields = type(settings).model_fields
+    names = [name for name in _OF_NEW_ADAPTERS if getattr(settings, name) != fields[name].default]
+    if names:
+        console.notice(f"  {', '.join(names)}: not used, training goes on with the adapter that {settings.model} is")
+
+
+_OF_NEW_ADAPTERS = ("lora_r", "lora_alpha", "lora_dropout", "lora_targets", "lora_kind", "peft")
 
 
 def _adapted(network: Any, settings: Training, task: str) -> Any:
@@ -92,6 +118,11 @@ def _unfreeze(network: Any, layers: int) -> None:
     network.requires_grad_(layers == 0)
     if layers:
         decoder = network.get_decoder()
+        if not (hasattr(decoder, "layers") and hasattr(decoder, "norm")):
+            raise ModelError(
+                f"train_layers: {type(network).__name__} does not name its layers as Llama and Qwen2 do, so the last "
+                "cannot be chosen. Train all weights (train_layers 0), or adapters (method lora)."
+            )
         if layers > len(decoder.layers):
             raise RecipeError(f"train_layers: the model has {len(decoder.layers)} layers, got {layers}.")
         for part in (*decoder.layers[-layers:], decoder.norm):
@@ -145,8 +176,9 @@ def save(
     if merge and base:
         network = network.merge_and_unload()
     network.set_attn_implementation("sdpa")
+    chosen = {"selected_adapters": ["default"]} if base and not merge else {}  # a trainer may have added a reference
     with written(scratch):
-        network.save_pretrained(scratch)
+        network.save_pretrained(scratch, **chosen)
         tokenizer.save_pretrained(scratch)
         if scorer is not None:
             store.write_json(scratch / SCORER, scorer)

@@ -51,8 +51,11 @@ def render(tokenizer: PreTrainedTokenizerBase, chosen: Sequence[Pair], max_lengt
         DataError: none is left, or a margin is no number.
         ModelError: the chat template is missing or unfit.
     """
-    rows = [_row(tokenizer, pair, max_length) for pair in chosen]
-    _rows.usable([one.reason for one in rows], long=any(one.prompt for one in rows))
+    rows = []
+    for pair in chosen:
+        with _rows.naming(pair, tokenizer):
+            rows.append(_row(tokenizer, pair, max_length))
+    _rows.usable([one.reason for one in rows])
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from porism import console
-from porism.errors import RecipeError
+from porism.errors import ModelError, RecipeError
 from porism.models.load import base_of, load
 from porism.models.packing import ATTENTION, Batch, Item, moved, pack
 from porism.models.pull import locate
@@ -22,7 +22,7 @@ from porism.train._model import LanguageModel
 if TYPE_CHECKING:
     from porism.train._run import Start
 
-__all__ = ["Kind", "Reference", "frozen", "reference", "starting"]
+__all__ = ["Kind", "Reference", "frozen", "reference", "same_vocabulary", "starting"]
 
 Kind = Literal["precomputed", "adapter-off", "model"]
 
@@ -65,14 +65,42 @@ def reference(
 
 
 def frozen(start: Start, other: str) -> LanguageModel:
-    """A copy of the network, or another model, that is not trained."""
+    """A copy of the network, or another model, that is not trained.
+
+    Raises:
+        ModelError: the other model cannot be loaded, or has another vocabulary.
+    """
     if other:
-        network: Any = load(other, "float32").model
+        loaded = load(other, "float32")
+        same_vocabulary(start.loaded.tokenizer, loaded.tokenizer, f"reference_model {other}")
+        network: Any = loaded.model
         network.set_attn_implementation(ATTENTION)
         network.to(start.network.device)
     else:
         network = copy.deepcopy(start.network)
     return LanguageModel(network.eval().requires_grad_(False), start.dtype)
+
+
+def same_vocabulary(own: Any, other: Any, name: str, cure: str = "") -> None:
+    """Refuse a model whose tokens are not those of the one that is trained.
+
+    Args:
+        own: tokenizer of the model that is trained.
+        other: tokenizer of the other one.
+        name: of the other one.
+        cure: what else can be done.
+
+    Raises:
+        ModelError: a token has another number, or is missing.
+    """
+    here, there = own.get_vocab(), other.get_vocab()
+    if here != there:
+        different = [token for token, number in here.items() if there.get(token) != number]
+        shown = ", ".join(map(repr, different[:3] or list(there.keys() - here.keys())[:3]))
+        raise ModelError(
+            f"{name}: its vocabulary of {len(there):,} tokens is not that of the model that is trained, of "
+            f"{len(here):,} (such as {shown}). Take one of the same family{cure}."
+        )
 
 
 def _from_values(batch: Batch) -> torch.Tensor:

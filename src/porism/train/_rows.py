@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from porism.errors import DataError
+from porism.errors import DataError, ModelError
 from porism.prompts.render import Rendered, encode_turns
 from porism.records import Attempt, Example, Message, Problem, Record
 from porism.train import _layouts
@@ -14,7 +15,7 @@ from porism.train._weights import weigh
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Row", "correct_only", "example_of", "examples", "render", "row", "usable"]
+__all__ = ["Row", "correct_only", "example_of", "examples", "naming", "render", "row", "usable"]
 
 
 class Row(NamedTuple):
@@ -31,13 +32,14 @@ def examples(paths: Sequence[str], *, allow_unverified: bool) -> list[Example]:
     """The examples in attempts (prompt and text), in problems with a solution, and in rows of any known layout.
 
     Raises:
-        DataError: no rows, or an attempt that is not graded correct while ``allow_unverified`` is false.
+        DataError: no rows, or, while ``allow_unverified`` is false, an attempt that is not graded correct or a row
+            whose label is false.
     """
     found: list[Example] = []
     for path in paths:
         for record in _layouts.read(path, Attempt, Example, Problem):
-            if isinstance(record, Attempt) and not allow_unverified:
-                correct_only(record, path)
+            if not allow_unverified:
+                _refuse_unwanted(record, path)
             found.append(example_of(record))
     if not found:
         raise DataError(f"{', '.join(paths)}: no training rows.")
@@ -59,6 +61,16 @@ def example_of(record: Record) -> Example:
         answer = Message(role="assistant", content=record.solution or record.answer)
         return Example(prompt=[Message(role="user", content=record.question)], completion=[answer])
     raise DataError(f"expected an attempt, an example or a problem, got {type(record).__name__.lower()}.")
+
+
+def _refuse_unwanted(record: Record, path: str) -> None:
+    if isinstance(record, Attempt):
+        correct_only(record, path)
+    elif isinstance(record, Example) and record.label is False:
+        raise DataError(
+            f"{path}: the label of the row {record.id} is false: its answer is not wanted. Take such rows out, or set "
+            "allow_unverified to train on what is there."
+        )
 
 
 def correct_only(attempt: Attempt, path: str) -> None:
@@ -87,23 +99,40 @@ def render(
         DataError: none is left, or a mask does not fit.
         ModelError: the chat template is missing or unfit.
     """
-    rows = [row(tokenizer, example, max_length, by_part) for example in chosen]
-    usable([one.reason for one in rows], long=any(one.tokens.prompt for one in rows))
+    rows = []
+    for example in chosen:
+        with naming(example, tokenizer):
+            rows.append(row(tokenizer, example, max_length, by_part))
+    usable([one.reason for one in rows])
     return rows
 
 
-def usable(reasons: Sequence[str], *, long: bool) -> None:
+@contextlib.contextmanager
+def naming(record: Record, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """In here a template that refuses a record's messages is told of with the record's id.
+
+    Raises:
+        ModelError: it does.
+    """
+    try:
+        yield
+    except ModelError as error:
+        if not tokenizer.chat_template:  # which is no record's fault
+            raise
+        raise ModelError(f"row {record.id}: {error}") from None
+
+
+def usable(reasons: Sequence[str]) -> None:
     """Refuse rows of which none can be trained on.
 
     Args:
         reasons: of each row, why it is left out; empty where it is not.
-        long: whether a row is left out for its length alone.
 
     Raises:
         DataError: all are left out.
     """
     if all(reasons):
-        cure = "Raise max_length." if long else "Mend the rows."
+        cure = "Raise max_length." if "longer than max_length" in reasons[0] else "Mend the rows."
         raise DataError(f"none of {len(reasons)} rows can be trained on; the first: {reasons[0]}. {cure}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +24,27 @@ if TYPE_CHECKING:
     import transformers
 
     from porism.models.packing import Batch, Item
+    from porism.train._answers import Answering
     from porism.train._model import LanguageModel
     from porism.train._trainer import Objective
 
-__all__ = ["Job", "Kind", "Start", "arguments", "callbacks", "fit_dtype", "rate", "sized", "store_rows", "train"]
+__all__ = [
+    "Job",
+    "Kind",
+    "Start",
+    "arguments",
+    "callbacks",
+    "fit_dtype",
+    "rate",
+    "sized",
+    "store_rows",
+    "train",
+    "write_model",
+]
 
 Kind = Literal["supervised", "preference", "score", "policy"]
+
+_Records = Sequence[Record | Sequence[Record]]
 
 
 @dataclass
@@ -61,7 +77,7 @@ class Job:
 
     items: Sequence[Item]
     objective: Objective
-    records: Sequence[Record | Sequence[Record]] = ()
+    records: _Records = ()
     """By the number in an item's ``row``: the record, or records, kept where a loss is no number."""
     held_out: Sequence[Item] = ()
     renew: Callable[[Sequence[Batch], int], Sequence[Batch]] | None = None
@@ -92,8 +108,7 @@ def train(
     plan: Callable[[Start], Job],
     *,
     kind: Kind,
-    loader: Callable[[str], Loaded] | None = None,
-    task: str = "CAUSAL_LM",
+    trl: str = "",
 ) -> None:
     """Train, and write model, metrics and card.
 
@@ -101,26 +116,31 @@ def train(
         settings: the method's.
         out: the stage's output.
         plan: reads the rows, and says what is trained.
-        kind: which learning rate suits, where none is given.
-        loader: loads the model in float32; a language model if not given.
-        task: PEFT's name for what the model does.
+        kind: which learning rate suits, where none is given; with ``score`` the model gives scores.
+        trl: what :mod:`porism.train._trl` calls the method, for ``backend: trl``; empty where that is not its affair.
 
     Raises:
         UserError: rows, model or settings are unfit.
     """
     if not out.alone:
         raise StorageError(f"{out.target}: expected a folder for the trained model, not a .jsonl file.")
+    if trl and getattr(settings, "backend", "") == "trl":
+        from porism.train import _trl
+
+        _trl.run(trl, settings, out, kind)
+        return
     import torch
     import transformers
 
     from porism.models import packing
-    from porism.train import _card, _progress, _trainer
+    from porism.train import _progress, _trainer
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", fit_dtype(settings.dtype))
     transformers.set_seed(settings.seed)
-    loaded = (loader or _loader(settings))(settings.model)
-    network = _network.prepare(loaded, settings, task=task)
+    scores = kind == "score"
+    loaded = load(settings.model, "float32", four_bit=settings.method == "qlora", scores=scores)
+    network = _network.prepare(loaded, settings, scores=scores)
     base = _network.name_base(network, settings)
     network.set_attn_implementation(packing.ATTENTION)
     if torch.cuda.is_available() and settings.method != "qlora":  # a reference is computed before the trainer moves it
@@ -140,7 +160,7 @@ def train(
         job.objective,
         callbacks(settings, [_progress.Progressing(out, metrics), *job.watch]),
         held_out=job.held_out,
-        answered=_answering(settings, loaded, network) if job.answers else None,
+        answered=_answering(settings, loaded._replace(model=network), job.records) if job.answers else None,
         renew=job.renew,
         micro_tokens=settings.micro_batch_tokens or 0,
         told=lambda rows: _keep_bad(out, job.records, rows),
@@ -157,20 +177,40 @@ def train(
     finally:
         if job.close:
             job.close()
-    if trainer.args.process_index:
+    out.figures.update(_described(trainer, result.global_step, job))
+    write_model(trainer, settings, out, tokenizer=loaded.tokenizer, base=base, scorer=job.scorer)
+
+
+def write_model(
+    trainer: transformers.Trainer,
+    settings: Training,
+    out: store.Output,
+    *,
+    tokenizer: Any,
+    base: dict[str, str],
+    scorer: Mapping[str, str] | None = None,
+) -> None:
+    """Write the trained model and its card, which then belong to the output like the metrics.
+
+    Args:
+        trainer: that has trained it.
+        settings: the method's.
+        out: the stage's output, with its figures.
+        tokenizer: the model's.
+        base: see :func:`porism.train._network.name_base`.
+        scorer: see :func:`porism.train._network.save`.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    from porism.train import _card
+
+    if trainer.args.process_index:  # the first process writes
         return
-    target = out.beside("model")
-    _network.save(
-        trainer.accelerator.unwrap_model(trainer.model),
-        loaded.tokenizer,
-        base,
-        target,
-        merge=settings.merge,
-        scorer=job.scorer,
-    )
-    _describe(trainer, result.global_step, job, out)
+    network, target = trainer.accelerator.unwrap_model(trainer.model), out.beside("model")
+    _network.save(network, tokenizer, base, target, merge=settings.merge, scorer=scorer)
     _card.write(target, settings, out)
-    out.add(metrics, *sorted(target.iterdir()))
+    out.add(out.beside("metrics.jsonl"), *sorted(target.iterdir()))
 
 
 def store_rows(records: Sequence[Record], reasons: Sequence[str], out: store.Output) -> None:
@@ -188,7 +228,7 @@ def sized(settings: Training, network: Any, kind: Kind) -> Training:
         network: what is trained.
         kind: which table.
     """
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parameters = _network.size(network, settings)
     found: dict[str, int] = {}
     if not settings.batch_size:
         rows = batch_rows(kind, parameters)
@@ -222,8 +262,7 @@ def rate(settings: Training, network: Any, kind: Kind) -> float:
     """The learning rate: the one given, or one that suits the model's size, which is told."""
     if settings.lr:
         return settings.lr
-    parameters = sum(p.numel() for p in network.parameters() if not (settings.adapted and p.requires_grad))
-    found = learning_rate(kind, parameters, adapted=settings.adapted)
+    found = learning_rate(kind, _network.size(network, settings), adapted=settings.adapted)
     console.notice(f"  lr {found.value:g}: {found.source}")
     return found.value
 
@@ -262,7 +301,7 @@ def arguments(settings: Training, job: Job, dtype: str, folder: Path, lr: float)
         )
     steps = job.steps or settings.max_steps or math.ceil(settings.epochs * math.ceil(len(job.items) / batch))
     evaluates = bool(settings.eval_input or settings.eval_problems)
-    every = _rounded(settings.eval_every or max(1, steps // 5), job.whole)
+    every = _rounded(min(settings.eval_every or max(1, steps // 5), steps), job.whole)
     saves = _rounded(settings.checkpoint_every or max(1, steps // 10), job.whole)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "logs")
     return transformers.TrainingArguments(
@@ -287,6 +326,7 @@ def arguments(settings: Training, job: Job, dtype: str, folder: Path, lr: float)
         eval_strategy="steps" if evaluates else "no",
         eval_steps=every if evaluates else None,
         load_best_model_at_end=settings.keep_best or settings.patience > 0,
+        restore_callback_states_from_checkpoint=settings.patience > 0,  # how long it has waited for a better one
         metric_for_best_model=("eval_accuracy" if settings.eval_problems else "eval_loss") if evaluates else None,
         greater_is_better=bool(settings.eval_problems) if evaluates else None,
         save_strategy="steps",
@@ -307,20 +347,29 @@ def _rounded(steps: int, whole: int) -> int:
     return math.ceil(steps / whole) * whole
 
 
-def _loader(settings: Training) -> Callable[[str], Loaded]:
-    return lambda model: load(model, "float32", four_bit=settings.method == "qlora")
+def _answering(settings: Training, loaded: Loaded, records: _Records) -> Answering | None:
+    """Answers the evaluation's problems with the network as it is, and grades the answers.
 
-
-def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[], Mapping[str, float]] | None:
-    """A function that answers the evaluation's problems with the network as it is, and grades the answers."""
+    They are asked as roll-outs are, or with the system message with which all rows begin.
+    """
     if not settings.eval_problems:
         return None
+    from porism.strategies import direct
     from porism.train._answers import Answering
 
-    return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens)
+    own = {name: getattr(settings, name) for name in ("prompt", "instruction", "system") if hasattr(settings, name)}
+    ask = functools.partial(direct.prompt, **{"system": _system(records), **own})
+    return Answering(loaded, settings.eval_problems, settings.eval_max_tokens, ask)
 
 
-def _keep_bad(out: store.Output, records: Sequence[Record | Sequence[Record]], rows: Sequence[int]) -> str:
+def _system(records: _Records) -> str | None:
+    """The system message with which all rows begin, where they do."""
+    prompts = [getattr(one, "prompt", ()) for record in records for one in _several(record)]
+    found = {said[0]["content"] if said and said[0]["role"] == "system" else None for said in prompts}
+    return found.pop() if len(found) == 1 else None
+
+
+def _keep_bad(out: store.Output, records: _Records, rows: Sequence[int]) -> str:
     """Keep the rows of a batch whose loss is no number; say where."""
     from porism.files import to_line
     from porism.records import to_row
@@ -338,18 +387,16 @@ def _several(records: Record | Sequence[Record]) -> Sequence[Record]:
     return [records] if isinstance(records, Record) else records
 
 
-def _describe(trainer: Any, steps: int, job: Job, out: store.Output) -> None:
+def _described(trainer: Any, steps: int, job: Job) -> dict[str, Any]:
     """Figures for the manifest and the card."""
-    trained = sum(item.tokens for item in job.items)
-    parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
-    own = {
+    tokens = sum(item.tokens for item in job.items)
+    trained, parameters = _network.counted(trainer.accelerator.unwrap_model(trainer.model))
+    found = {
         "steps": steps,
-        "tokens": int(trained * (trainer.state.epoch or 0)),
-        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-        "parameters": sum(p.numel() for p in parameters),
+        "tokens": int(tokens * (trainer.state.epoch or 0)),
+        "trainable_parameters": trained,
+        "parameters": parameters,
         "loss": [round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     }
-    out.figures.update(own | job.figures)
     best = trainer.state.best_metric
-    if best is not None:
-        out.figures["best_evaluation"] = round(best, 4)
+    return found | job.figures | ({} if best is None else {"best_evaluation": round(best, 4)})

@@ -87,7 +87,10 @@ class Training(recipe.Settings):
         bool, Field(description="at the end take the weights of the best evaluation: accuracy, else loss")
     ] = False
     patience: Annotated[
-        int, Field(description="stop after so many evaluations without a better one; 0: never", ge=0)
+        int,
+        Field(
+            description="stop after so many evaluations without a better one, whose weights are taken; 0: never", ge=0
+        ),
     ] = 0
     checkpoint_every: Annotated[int, Field(description="steps between checkpoints; 0 for a tenth of the run", ge=0)] = 0
     report_to: Annotated[list[str], Field(description=f"loggers of transformers: {', '.join(LOGGERS)}")] = []
@@ -119,6 +122,11 @@ class Training(recipe.Settings):
             raise ValueError("method peft and the setting peft belong together: give both, or neither.")
         if (self.keep_best or self.patience) and not (self.eval_input or self.eval_problems):
             raise ValueError("keep_best and patience go by evaluations: name eval_input or eval_problems.")
+        if self.method == "qlora" and self.merge:
+            raise ValueError(
+                "merge: adapters cannot be added to weights of 4 bits. Leave merge out, and add them to the base's own "
+                "weights afterwards: porism export."
+            )
         if self.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
             raise MissingExtra("bitsandbytes", "'porism[qlora]'", "method qlora")
         for name in self.report_to:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,7 +97,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self._objective, self._answered, self._renew, self._told = objective, answered, renew, told
         self._feed, self._beside = feed, beside
         self._figures: dict[str, float] = {}
-        self._held_out = bool(held_out)
+        self._held_out = held_out
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.remove_callback(transformers.trainer_callback.PrinterCallback)
@@ -169,24 +170,36 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[torch.Tensor, None, None]:
-        """The loss of held-out rows, each batch divided by its own totals."""
+        """A batch's part in the loss of all held-out rows, as much as makes that loss the mean over the rows."""
         del prediction_loss_only, ignore_keys
         with torch.no_grad(), self.compute_loss_context_manager():
             parts = [self._prepare_inputs(part) for part in inputs["parts"]]
-            counted = _divisors(totals(parts).to(self.args.device))
-            found = [self._objective(model, part, counted).loss for part in parts]
-        return torch.stack(found).sum().detach(), None, None
+            found = [self._objective(model, part, self._of_held_out).loss for part in parts]
+        share = sum(len(part["rows"]) for part in parts) / len(self._held_out)
+        return torch.stack(found).sum().detach() / share, None, None
+
+    @functools.cached_property
+    def _of_held_out(self) -> Totals:
+        """What the loss of held-out rows is divided by: the counts of all of them, however they are batched."""
+        return _divisors(totals(pack([row]) for row in self._held_out).to(self.args.device))
+
+    def evaluation_loop(self, *args: Any, **named: Any) -> Any:
+        """The loss of held-out rows, and what generated answers are worth."""
+        found = super().evaluation_loop(*args, **named)
+        found.metrics.update(self._of_answers())
+        return found
 
     def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
-        """The loss of held-out rows, and what generated answers are worth."""
-        found: dict[str, float] = super().evaluate(*args, **named) if self._held_out else {}
-        if self._answered:
-            answers = {f"eval_{name}": value for name, value in self._answered().items()}
-            self.log(dict(answers))
-            found.update(answers)
-            if not self._held_out:
-                self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        """The loss of held-out rows, and what generated answers are worth, told at once."""
+        if self._held_out:
+            return super().evaluate(*args, **named)  # type: ignore[no-any-return]
+        found = self._of_answers()
+        self.log(dict(found))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
+
+    def _of_answers(self) -> dict[str, float]:
+        return {f"eval_{name}": value for name, value in self._answered().items()} if self._answered else {}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the objective's figures to a step's line."""
@@ -215,6 +228,18 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: from_zero(step + 1))
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def _run_epoch(self, *args: Any, **named: Any) -> None:
+        """Train for an epoch, but not where training goes on from the checkpoint with which it had come to its end."""
+        waited = (
+            one.early_stopping_patience_counter >= one.early_stopping_patience
+            for one in self.callback_handler.callbacks
+            if isinstance(one, transformers.EarlyStoppingCallback)
+        )
+        if self.state.global_step >= self.state.max_steps or any(waited):
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **named)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted."""

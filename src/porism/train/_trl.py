@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from porism import store
 from porism.errors import DataError, MissingExtra, RecipeError
@@ -16,6 +16,9 @@ from porism.models.load import load
 from porism.models.machine import choose_threads, prepare
 from porism.records import Record
 from porism.train._settings import Training
+
+if TYPE_CHECKING:
+    from porism.train._run import Kind
 
 __all__ = ["given", "run"]
 
@@ -29,13 +32,14 @@ _UNKNOWN = {
 _OF_ALL = ("micro_batch_tokens", "eval_input", "eval_problems", "train_layers", "peft", "reference_model")
 
 
-def run(method: str, settings: Any, out: store.Output) -> None:
+def run(method: str, settings: Any, out: store.Output, kind: Kind) -> None:
     """Train with TRL, and write model, metrics and card.
 
     Args:
         method: ``sft``, ``reward``, ``dpo`` or ``kto``.
         settings: the method's.
         out: the stage's output.
+        kind: see :func:`porism.train._run.train`.
 
     Raises:
         MissingExtra: TRL is not installed.
@@ -45,61 +49,54 @@ def run(method: str, settings: Any, out: store.Output) -> None:
     if importlib.util.find_spec("trl") is None:
         raise MissingExtra("trl", "'porism[trl]'", "backend trl")
     _refuse(method, settings)
+    more = _MORE[method](settings)
     import datasets
     import transformers
     import trl
 
     from porism.models.packing import Item
-    from porism.train import _card, _network, _progress
-    from porism.train._run import Job, arguments, fit_dtype, rate, sized
+    from porism.train import _network, _progress
+    from porism.train._run import Job, arguments, fit_dtype, rate, sized, write_model
 
     prepare(out.keep("threads", choose_threads(settings.threads)))
     dtype = out.keep("dtype", fit_dtype(settings.dtype))
     out.keep("trl", trl.__version__)
     transformers.set_seed(settings.seed)
-    loaded = load(settings.model, "float32", four_bit=settings.method == "qlora", scores=method == "reward")
+    scores = kind == "score"
+    loaded = load(settings.model, "float32", four_bit=settings.method == "qlora", scores=scores)
     records, rows = _ROWS[method](settings, loaded.tokenizer)
     out.write(store.Placed(at, record, reason) for at, (record, reason) in enumerate(records))
-    network = _network.prepare(loaded, settings, task="SEQ_CLS" if method == "reward" else "CAUSAL_LM")
+    network = _network.prepare(loaded, settings, scores=scores)
     base = _network.name_base(network, settings)
     checkpoints, metrics = out.beside("checkpoints"), out.beside("metrics.jsonl")
     out.remove_when_finished(checkpoints)
-    kind = {"sft": "supervised", "reward": "score"}.get(method, "preference")
-    settings = sized(settings.model_copy(update={"micro_batch_tokens": 0}), network, kind)  # type: ignore[arg-type]
+    if settings.report_to:
+        out.beside("logs")
+    settings = sized(settings.model_copy(update={"micro_batch_tokens": 0}), network, kind)
     job = Job([Item([0], [])] * len(rows), None)  # type: ignore[arg-type]  # only the number of rows matters
-    own = arguments(settings, job, dtype, checkpoints, rate(settings, network, kind))  # type: ignore[arg-type]
-    centre = _get(settings, "centre")
-    trainers: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-        "sft": (trl.SFTTrainer, trl.SFTConfig, _sft(settings)),
-        "reward": (trl.RewardTrainer, trl.RewardConfig, {"center_rewards_coefficient": centre or None}),
-        "dpo": (trl.DPOTrainer, trl.DPOConfig, _dpo(settings)),
-        "kto": (trl.KTOTrainer, trl.KTOConfig, _kto(settings)),
+    own = arguments(settings, job, dtype, checkpoints, rate(settings, network, kind))
+    trainers: dict[str, tuple[Any, Any]] = {
+        "sft": (trl.SFTTrainer, trl.SFTConfig),
+        "reward": (trl.RewardTrainer, trl.RewardConfig),
+        "dpo": (trl.DPOTrainer, trl.DPOConfig),
+        "kto": (trl.KTOTrainer, trl.KTOConfig),
     }
-    trainer_class, config_class, more = trainers[method]
+    trainer_class, config_class = trainers[method]
     trainer = trainer_class(
         model=network,
-        args=config_class(**{**given(own), **more, "max_length": None}),
+        args=config_class(**{**given(own), **more, "max_length": None, "save_strategy": "no"}),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=loaded.tokenizer,
         callbacks=[_progress.Progressing(out, metrics)],
     )
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     result = trainer.train()
-    target = out.beside("model")
-    _network.save(
-        trainer.accelerator.unwrap_model(trainer.model),
-        loaded.tokenizer,
-        base,
-        target,
-        merge=settings.merge,
-        scorer={"kind": "reward"} if method == "reward" else None,
-    )
     out.figures.update(
         steps=result.global_step,
         loss=[round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry][-1],
     )
-    _card.write(target, settings, out)
-    out.add(metrics, *sorted(target.iterdir()))
+    scorer = {"kind": "reward"} if scores else None
+    write_model(trainer, settings, out, tokenizer=loaded.tokenizer, base=base, scorer=scorer)
 
 
 def _refuse(method: str, settings: Training) -> None:
@@ -109,21 +106,18 @@ def _refuse(method: str, settings: Training) -> None:
             raise RecipeError(f"{name}: TRL has no such setting. Leave it out, or take backend porism.")
 
 
-def _get(settings: Any, name: str) -> Any:
-    return getattr(settings, name, None)
-
-
 _LOSSES = ("sigmoid", "sigmoid_norm", "ipo", "hinge", "robust", "apo_zero", "apo_down")
 
 
 def _sft(settings: Any) -> dict[str, Any]:
-    noise = _get(settings, "neftune")
-    return {"packing": False, "completion_only_loss": True, "neftune_noise_alpha": noise or None}
+    return {"packing": False, "completion_only_loss": True, "neftune_noise_alpha": settings.neftune or None}
+
+
+def _reward(settings: Any) -> dict[str, Any]:
+    return {"center_rewards_coefficient": settings.centre or None, "disable_dropout": False}
 
 
 def _dpo(settings: Any) -> dict[str, Any]:
-    if not hasattr(settings, "sft_weight"):
-        return {}
     if settings.loss not in _LOSSES:
         raise RecipeError(f"loss {settings.loss}: TRL's DPOTrainer has {', '.join(_LOSSES)}. Take backend porism.")
     weight = settings.sft_weight
@@ -133,29 +127,33 @@ def _dpo(settings: Any) -> dict[str, Any]:
         "beta": settings.beta,
         "label_smoothing": settings.label_smoothing,
         "precompute_ref_log_probs": settings.reference == "precomputed",
+        "disable_dropout": False,
     }
 
 
 def _kto(settings: Any) -> dict[str, Any]:
-    if not hasattr(settings, "desirable_weight"):
-        return {}
     return {
         "beta": settings.beta,
         "desirable_weight": settings.desirable_weight,
         "undesirable_weight": settings.undesirable_weight,
         "precompute_ref_log_probs": settings.reference == "precomputed",
+        "disable_dropout": False,
     }
 
 
+_MORE: Mapping[str, Callable[[Any], dict[str, Any]]] = {"sft": _sft, "reward": _reward, "dpo": _dpo, "kto": _kto}
+"""What each method's trainer is told besides what all are."""
+
+
 def given(arguments: Any) -> dict[str, Any]:
-    """Transformers' arguments that differ from their defaults."""
+    """Transformers' arguments that differ from their defaults, or whose defaults are others in TRL."""
     import dataclasses
 
     plain = type(arguments)(output_dir=arguments.output_dir, use_cpu=arguments.use_cpu)
     names = [field.name for field in dataclasses.fields(arguments) if field.init]
     values = {name: getattr(arguments, name) for name in names}
     kept = {name: value for name, value in values.items() if value != getattr(plain, name)}
-    always = ("output_dir", "use_cpu", "bf16", "fp16", "logging_steps", "activation_checkpointing")
+    always = ("output_dir", "use_cpu", "bf16", "fp16", "learning_rate", "logging_steps", "activation_checkpointing")
     return {**kept, **{name: values[name] for name in always}}
 
 
@@ -185,7 +183,7 @@ def _paired(settings: Any, tokenizer: Any) -> _Rows:
     for row in rows:
         if not row.reason:
             texts = _texts(tokenizer, row.prompt, chosen=row.chosen, rejected=row.rejected)
-            kept.append({**texts, **({"margin": row.margin} if _get(settings, "use_margin") else {})})
+            kept.append({**texts, **({"margin": row.margin} if getattr(settings, "use_margin", False) else {})})
     return [(row.pair, row.reason) for row in rows], kept
 
 

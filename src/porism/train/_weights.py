@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from porism import chains
 from porism.errors import DataError
@@ -18,7 +19,7 @@ Part = Literal["reasoning", "answer"]
 def weigh(turns: Sequence[Turn], example: Example, by_part: Mapping[str, float]) -> list[float]:
     """A weight for every token after the prompt.
 
-    What the assistant did not write weighs 0. ``loss_mask`` counts in the last turn.
+    What the assistant did not write weighs 0. ``loss_mask`` and ``meta.answer_span`` belong to the last turn.
 
     Args:
         turns: the tokens.
@@ -26,13 +27,13 @@ def weigh(turns: Sequence[Turn], example: Example, by_part: Mapping[str, float])
         by_part: weights of ``reasoning`` and ``answer``; 1 for a part that is not named.
 
     Raises:
-        DataError: a mask of the wrong length, or spans outside the text.
+        DataError: a mask of the wrong length, a weight below 0, or spans outside the text.
     """
     found: list[float] = []
-    for turn in turns:
+    for number, turn in enumerate(turns, 1):
         weights = [1.0 if turn.learnt else 0.0] * len(turn.ids)
         if turn.learnt and by_part:
-            weights = _by_part(turn, by_part, example.meta.get("answer_span"))
+            weights = _by_part(turn, by_part, _answer(turn, example) if number == len(turns) else None)
         found += weights
     if example.loss_mask is not None and turns:
         mask = _mask(turns[-1], example.loss_mask, example.id)
@@ -52,7 +53,7 @@ def parts(text: str, answer: Sequence[int] | None = None) -> list[tuple[int, int
         answer: start and end of the answer, where the data say it.
     """
     if answer is not None:
-        return [(int(answer[0]), int(answer[1]))]
+        return [(answer[0], answer[1])]
     read = chains.read(text)
     if read.reasoning is not None:
         return [(read.response.start, read.response.end)]
@@ -72,6 +73,30 @@ def _by_part(turn: Turn, by_part: Mapping[str, float], answer: Sequence[int] | N
     ]
 
 
+def _answer(turn: Turn, example: Example) -> Sequence[int] | None:
+    """Where the data say that the answer stands.
+
+    Raises:
+        DataError: that is no span of the text.
+    """
+    span = example.meta.get("answer_span")
+    return None if span is None else _checked(span, turn, f"row {example.id}: meta.answer_span: expected a span")
+
+
+def _checked(span: Any, turn: Turn, where: str) -> Sequence[int]:
+    """A span of a turn's characters.
+
+    Raises:
+        DataError: it is none.
+    """
+    found: Sequence[int] = (
+        span if isinstance(span, list | tuple) and [type(one) for one in span] == [int, int] else (0, 0)
+    )
+    if not 0 <= found[0] < found[1] <= len(turn.content):
+        raise DataError(f"{where} [start, end] within the output's {len(turn.content)} characters, got {span!r:.60}.")
+    return found
+
+
 def _mask(turn: Turn, mask: Sequence[float | Sequence[int]], row: str) -> list[float]:
     """The mask for the tokens of a turn.
 
@@ -82,6 +107,9 @@ def _mask(turn: Turn, mask: Sequence[float | Sequence[int]], row: str) -> list[f
     written = [at for at, span in enumerate(turn.spans) if span[0] < start + len(turn.content) and span != (0, 0)]
     if all(isinstance(one, int | float) for one in mask):
         numbers = [float(one) for one in mask if isinstance(one, int | float)]
+        wrong = next((one for one in numbers if not 0 <= one < math.inf), None)
+        if wrong is not None:
+            raise DataError(f"row {row}: loss_mask: expected numbers of at least 0, got {wrong:g}.")
         if len(numbers) == len(turn.ids):
             return numbers
         if len(numbers) != len(written):
@@ -90,14 +118,8 @@ def _mask(turn: Turn, mask: Sequence[float | Sequence[int]], row: str) -> list[f
                 f"({len(turn.ids)} with the end of the turn). Give one for each token, or spans of characters."
             )
         return [*numbers, *[1.0] * (len(turn.ids) - len(written))]
-    spans = []
-    for one in mask:
-        if isinstance(one, int | float) or len(one) != 2 or not 0 <= one[0] < one[1] <= len(turn.content):
-            raise DataError(
-                f"row {row}: loss_mask: expected spans [start, end] within the output's {len(turn.content)} "
-                f"characters, got {one!r}."
-            )
-        spans.append((one[0] + start, one[1] + start))
+    found = [_checked(one, turn, f"row {row}: loss_mask: expected spans") for one in mask]
+    spans = [(first + start, end + start) for first, end in found]
     whole = start + len(turn.content)
     ended = any(end == whole for _, end in spans)
     return [float(ended) if span[0] >= whole or span == (0, 0) else float(_touches(span, spans)) for span in turn.spans]

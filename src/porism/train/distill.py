@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from porism import store
-from porism.errors import ModelError
 from porism.records import Attempt, Example, Problem
 from porism.train._run import Job, Start, store_rows, train
 from porism.train._settings import Training
@@ -44,7 +43,9 @@ class Settings(Training):
     max_tokens: Annotated[int, Field(description="with on_policy: longest such answer", ge=1)] = 256
     sampling_temperature: Annotated[float, Field(description="with on_policy: of the student's answers", ge=0)] = 1.0
     sft_weight: Annotated[float, Field(description="weight of the cross-entropy of the rows' answers", ge=0)] = 0.0
-    allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct")] = False
+    allow_unverified: Annotated[
+        bool, Field(description="also train on attempts that are not graded correct, and on rows labelled false")
+    ] = False
 
 
 def run(settings: Settings, out: store.Output) -> None:
@@ -61,6 +62,7 @@ def _plan(settings: Settings, start: Start) -> Job:
     from porism.models.packing import ATTENTION
     from porism.train import _rows
     from porism.train._model import LanguageModel
+    from porism.train._reference import same_vocabulary
     from porism.train.sft import items
 
     def rows(paths: list[str]) -> list[_rows.Row]:
@@ -70,7 +72,8 @@ def _plan(settings: Settings, start: Start) -> Job:
     found = rows(settings.input)
     store_rows([row.example for row in found], [row.reason for row in found], start.out)
     taught = load(settings.teacher, str(start.dtype).removeprefix("torch."))
-    same_vocabulary(start.loaded.tokenizer, taught.tokenizer, settings.teacher)
+    cure = ", or train on its answers: porism solve, porism train sft"
+    same_vocabulary(start.loaded.tokenizer, taught.tokenizer, f"teacher {settings.teacher}", cure)
     teacher: Any = taught.model
     teacher.requires_grad_(False)
     teacher.set_attn_implementation(ATTENTION)
@@ -85,22 +88,6 @@ def _plan(settings: Settings, start: Start) -> Job:
         held_out=held_out,
         renew=_renewing(settings, start) if settings.on_policy else None,
     )
-
-
-def same_vocabulary(student: Any, teacher: Any, name: str) -> None:
-    """Refuse a teacher whose tokens are not the student's.
-
-    Raises:
-        ModelError: a token has another number, or is missing.
-    """
-    own, others = student.get_vocab(), teacher.get_vocab()
-    if own != others:
-        different = [token for token, number in own.items() if others.get(token) != number]
-        shown = ", ".join(map(repr, different[:3])) or ", ".join(map(repr, list(others.keys() - own.keys())[:3]))
-        raise ModelError(
-            f"teacher {name}: its vocabulary of {len(others):,} tokens is not the student's of {len(own):,} (such as "
-            f"{shown}). Take a teacher of the same family, or train on its answers: porism solve, porism train sft."
-        )
 
 
 def objective(
@@ -133,7 +120,7 @@ def objective(
         )
         found = (found_N * batch["weights"]).sum() / totals.weights
         figures = {"divergence": found.detach()}
-        if sft_weight:
+        if sft_weight and not batch.get("own"):
             found = found + sft_weight * cross_entropy(
                 student.logprobs(network, batch), batch["weights"], totals.weights
             )
@@ -143,7 +130,10 @@ def objective(
 
 
 def _renewing(settings: Settings, start: Start) -> Any:
-    """Replaces a share of the batches, which a hash of the step chooses, by answers of the student as it is now."""
+    """Replaces a share of the batches, which a hash of the step chooses, by answers of the student as it is now.
+
+    Such a batch is marked as the student's ``own``: its answers are not those of the rows.
+    """
     from porism.engines import Request, Sampling
     from porism.engines.local import Local
     from porism.models.packing import Answer, Item, moved, pack, unpack
@@ -171,7 +161,7 @@ def _renewing(settings: Settings, start: Start) -> Any:
                 for prompt, reply, row in zip(prompts, replies, batch["rows"], strict=True)
                 if reply.samples[0].ids
             ]
-            found.append(moved(pack(items), batch["input_ids"].device) if items else batch)
+            found.append({**moved(pack(items), batch["input_ids"].device), "own": True} if items else batch)
         return found
 
     return renew

@@ -7,6 +7,7 @@ a pair share their prompt, which is computed once.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -57,10 +58,26 @@ class Settings(Training):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        find(LOSSES, self.loss, "loss")
+        """Find before anything runs what the loss does not take.
+
+        Raises:
+            ValueError: an option of another loss is set, or settings exclude one another.
+            RecipeError: there is no such loss.
+        """
+        function, fields = find(LOSSES, self.loss, "loss"), type(self).model_fields
+        needless = [name for name in _OPTIONS if name not in inspect.signature(function).parameters]
+        if not getattr(sys.modules[function.__module__], "REFERENCE", True):
+            needless += ["reference", "reference_model"]
+        for name in needless:
+            if getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name}: the loss {self.loss} has no such option. Leave it out.")
         if self.reference_model and self.reference == "adapter-off":
             raise ValueError("reference adapter-off and reference_model exclude each other. Leave one out.")
         return self
+
+
+_OPTIONS = ("label_smoothing", "gamma")
+"""Settings that are parameters of some losses only."""
 
 
 def run(settings: Settings, out: store.Output) -> None:
@@ -69,12 +86,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    if settings.backend == "trl":
-        from porism.train import _trl
-
-        _trl.run("dpo", settings, out)
-        return
-    train(settings, out, lambda start: _plan(settings, start), kind="preference")
+    train(settings, out, lambda start: _plan(settings, start), kind="preference", trl="dpo")
 
 
 def _plan(settings: Settings, start: Start) -> Job:

@@ -50,12 +50,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    if settings.backend == "trl":
-        from porism.train import _trl
-
-        _trl.run("kto", settings, out)
-        return
-    train(settings, out, lambda start: _plan(settings, start), kind="preference")
+    train(settings, out, lambda start: _plan(settings, start), kind="preference", trl="kto")
 
 
 def _plan(settings: Settings, start: Start) -> Job:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from porism import store
-from porism.models.load import load
 from porism.records import Pair
 from porism.train._run import Job, Start, store_rows, train
 from porism.train._settings import ScoreTraining
@@ -45,19 +44,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    if settings.backend == "trl":
-        from porism.train._trl import run as run_trl
-
-        run_trl("reward", settings, out)
-        return
-    train(
-        settings,
-        out,
-        lambda start: _plan(settings, start),
-        kind="score",
-        loader=lambda model: load(model, "float32", four_bit=settings.method == "qlora", scores=True),
-        task="SEQ_CLS",
-    )
+    train(settings, out, lambda start: _plan(settings, start), kind="score", trl="reward")
 
 
 def _plan(settings: Settings, start: Start) -> Job:

@@ -32,7 +32,9 @@ class Settings(Training):
     makes = (Example,)
 
     input: Annotated[list[str], Field(description="graded attempts, or rows of prompts and completions, or chats")]
-    allow_unverified: Annotated[bool, Field(description="also train on attempts that are not graded correct")] = False
+    allow_unverified: Annotated[
+        bool, Field(description="also train on attempts that are not graded correct, and on rows labelled false")
+    ] = False
     loss_weight: Annotated[
         dict[Part, float],
         Field(description="weights of the loss on parts of an answer, such as {reasoning: 1.0, answer: 2.0}"),
@@ -53,12 +55,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    if settings.backend == "trl":
-        from porism.train import _trl
-
-        _trl.run("sft", settings, out)
-        return
-    train(settings, out, lambda start: _plan(settings, start), kind="supervised")
+    train(settings, out, lambda start: _plan(settings, start), kind="supervised", trl="sft")
 
 
 def _plan(settings: Settings, start: Start) -> Job:

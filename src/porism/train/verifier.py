@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from porism import store
+from porism import console, store
 from porism.chains import Definition
 from porism.errors import DataError
-from porism.models.load import load
 from porism.records import Attempt, Example, Stepwise
 from porism.train._run import Job, Start, store_rows, train
 from porism.train._settings import ScoreTraining
@@ -38,7 +37,9 @@ class Settings(ScoreTraining):
         Literal["outcome", "steps", "rollouts"],
         Field(description="of whole answers; of steps, from the data; of steps, by roll-outs of rollout_model"),
     ] = "outcome"
-    group: Annotated[int, Field(description="answers to one prompt that are computed together", ge=1)] = 8
+    group: Annotated[
+        int, Field(description="answers to one prompt that are computed together, and are one row of batch_size", ge=1)
+    ] = 8
     rollout_model: Annotated[
         str, Field(description="with rollouts: who goes on from each step; 'model' if not given")
     ] = ""
@@ -59,14 +60,7 @@ def run(settings: Settings, out: store.Output) -> None:
     Raises:
         UserError: rows, model or settings are unfit.
     """
-    train(
-        settings,
-        out,
-        lambda start: _plan(settings, start),
-        kind="score",
-        loader=lambda model: load(model, "float32", four_bit=settings.method == "qlora", scores=True),
-        task="SEQ_CLS",
-    )
+    train(settings, out, lambda start: _plan(settings, start), kind="score")
 
 
 def _plan(settings: Settings, start: Start) -> Job:
@@ -97,7 +91,7 @@ def _outcomes(settings: Settings, start: Start, *, keep: bool = True) -> tuple[l
     from porism.train import _labelled, _rows
 
     chosen = _labelled.labelled(settings.input)
-    if len({example.label for example in chosen}) < 2:
+    if keep and len({example.label for example in chosen}) < 2:
         raise DataError(
             f"{', '.join(settings.input)}: all {len(chosen)} answers have the same label; a verifier learns from right "
             "and wrong ones. Take attempts before 'curate: correct'."
@@ -128,8 +122,11 @@ def _steps(settings: Settings, start: Start) -> tuple[list[Stepwise], list[Item]
     rolled = settings.labels == "rollouts"
     records = _rollouts.labelled(settings, start.out) if rolled else _stepwise(settings.input)
     items, reasons = _items(records, settings, start)
+    left_out = [reason for reason in reasons if reason]
     if not rolled:
         store_rows(records, reasons, start.out)
+    elif left_out:
+        console.notice(f"  {len(left_out)} of the labelled answers are not trained on; the first: {left_out[0]}")
     return records, items
 
 
@@ -147,13 +144,15 @@ def _items(records: list[Stepwise], settings: Settings, start: Start) -> tuple[l
     """
     from porism.graders._scorer import stepped
     from porism.models.packing import Item
+    from porism.train import _rows
 
     items, reasons = [], []
     for at, record in enumerate(records):
         reason = _unfit(record)
         if not reason:
             try:
-                prompt, answer = stepped(start.loaded.tokenizer, record.prompt, record.completions)
+                with _rows.naming(record, start.loaded.tokenizer):
+                    prompt, answer = stepped(start.loaded.tokenizer, record.prompt, record.completions)
             except (TypeError, UnicodeEncodeError):
                 reasons.append("half of a surrogate pair, which cannot be tokenised")
                 continue
@@ -163,8 +162,7 @@ def _items(records: list[Stepwise], settings: Settings, start: Start) -> tuple[l
             else:
                 items.append(item)
         reasons.append(reason)
-    if not items:
-        raise DataError(f"none of {len(records)} rows can be trained on; the first: {(reasons or ['no rows'])[0]}.")
+    _rows.usable(reasons or ["no rows"])
     return items, reasons
 
 
