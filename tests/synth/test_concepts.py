@@ -394,6 +394,16 @@ def test_concepts_of_another_stage_go_with_their_problems(tmp_path: Path) -> Non
         synth("concepts-rationales", tmp_path / "none", input=[str(alone)], **options)
 
 
+def test_a_problem_without_concepts_is_dropped_with_the_reason(tmp_path: Path) -> None:
+    named = Problem(question="3?", answer="3", meta={"concepts": ["three"]})
+    given = write(tmp_path / "given.jsonl", Problem(question="4?", answer="4"), named)
+    out = tmp_path / "out"
+    synth("concepts-rationales", out, input=[str(given)], engine=engine(tmp_path), samples=2, at_once=1)
+    assert [row["meta"]["concepts"] for row in rows(out / "records.jsonl")] == [["three"]]
+    dropped = rows(out / "dropped.jsonl")
+    assert [(row["question"], row["reason"].partition(":")[0]) for row in dropped] == [("4?", "no concepts")]
+
+
 # --- the page ---
 
 
@@ -412,6 +422,25 @@ def test_the_page_shows_problems_rationales_verdicts_and_what_was_dropped(tmp_pa
     assert "Likelihood by round" in page
     figures = json.loads((tmp_path / "page" / "report.json").read_text())
     assert figures[0]["verdicts"]["coverage Bad"] >= 1
+
+
+def test_the_page_says_what_each_text_is_and_takes_records_from_elsewhere(tmp_path: Path) -> None:
+    meta: dict[str, Any] = {"judges": "x", "passes": 1, "testcases": "t", "log_likelihood": "l", "agreement": 3}
+    other = {"judges": ["x", {"ratings": 1, "overall": "great"}], "concepts": "c", "testcases": {"tests": 1}}
+    lines = [
+        {"question": "1?", "answer": "1", "meta": meta},
+        {"question": "2?", "answer": "2", "meta": other},
+        {"prompt": "3?", "completion": "Three.", "verdict": None},
+        {"prompt": "4?", "chosen": "Four.", "rejected": [{}]},
+    ]
+    source = tmp_path / "any.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    synth("concepts-report", tmp_path / "page", input=[str(source)], examples=3)
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<h3>Kept: 3 of 4</h3>" in page
+    assert "<p>Problem:</p><pre>1?</pre>" in page
+    assert "<p>Written:</p><pre>Three.</pre>" in page
+    assert json.loads((tmp_path / "page" / "report.json").read_text())[0]["quality"]["no verdict"] == 1
 
 
 @pytest.mark.parametrize("name", ["promptcot-math", "promptcot-code", "promptcot-selfplay"])

@@ -22,6 +22,7 @@ from porism.synth._judging import CRITERIA, RATINGS
 __all__ = ["Settings", "inputs", "run"]
 
 _SHOWN = 1_500
+_TESTS = {"tests", "killed", "mutants", "weak"}
 _WORST = ("perfect", "acceptable", "bad")
 """Verdicts, the best first."""
 
@@ -85,8 +86,8 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
     judged = stage in ("", "synth concepts-generate")  # later stages keep the judges of what they work on
     verdicts: Counter[str] = Counter()
     for row in [*rows, *away] if judged else ():
-        for judge in row.get("meta", {}).get("judges", []):
-            for name, rating in judge.get("ratings", {}).items():
+        for judge in _judges(row):
+            for name, rating in judge["ratings"].items():
                 verdicts[f"{name} {rating}"] += 1
     return {
         "name": Path(path).name,
@@ -96,6 +97,7 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
         "figures": dict(made.figures) if made else {},
         "verdicts": dict(verdicts),
         "quality": _quality(rows, away) if judged else {},
+        "shares": {"kept": len(rows), "dropped": len(away)},
         "kept": [_shown(row) for row in rows[:examples]],
         "dropped": [_shown(row) for row in _spread(away, examples)],
     }
@@ -122,15 +124,15 @@ def _quality(rows: Sequence[Mapping[str, Any]], away: Sequence[Mapping[str, Any]
         their judges, ``no verdict`` where one gave none, ``kept``; ``rating``: the mean over judges and criteria, where
         Perfect is 2, Acceptable 1 and Bad 0; None where there is none.
     """
-    judged = [judges for row in (*rows, *away) if (judges := row.get("meta", {}).get("judges"))]
+    judged = [judges for row in (*rows, *away) if (judges := _judges(row))]
     if not judged:
         return {}
     least: Counter[str] = Counter()
     values: list[int] = []
     for judges in judged:
         said = [judge.get("overall", "") for judge in judges]
-        least["no verdict" if "" in said else max(said, key=_WORST.index)] += 1
-        ratings = [rating for judge in judges for rating in judge.get("ratings", {}).values()]
+        least[max(said, key=_WORST.index) if all(one in _WORST for one in said) else "no verdict"] += 1
+        ratings = [rating for judge in judges for rating in judge["ratings"].values()]
         values += [len(RATINGS) - 1 - RATINGS.index(rating) for rating in ratings if rating in RATINGS]
     return {
         "written": len(rows) + len(away),
@@ -153,32 +155,53 @@ def _spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, A
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a record that a person wants to see."""
-    problem = row.get("problem", row)
-    meta = row.get("meta", {})
+    """The parts of a record that a person wants to see; what has another form, as in a file from elsewhere, is not."""
+    problem = _of(row, "problem", Mapping) or row
+    meta = _of(row, "meta", Mapping) or {}
+    passes, judged = meta.get("passes"), meta.get("judged")
+    agreement, tests = _of(meta, "agreement", list) or [], _of(meta, "testcases", Mapping) or {}
+    verdict = _of(row, "verdict", Mapping) or {}
     found = {
         "reason": row.get("reason", ""),
-        "concepts": row.get("concepts") or meta.get("concepts", []),
+        "concepts": _of(row, "concepts", list) or _of(meta, "concepts", list) or [],
         "level": row.get("level") or meta.get("level", ""),
         "rationale": meta.get("rationale", ""),
         "question": problem.get("question", ""),
         "answer": problem.get("answer", ""),
-        "agreement": meta.get("agreement", []),
-        "judges": meta.get("judges", []),
+        "agreement": agreement if len(agreement) == 2 else [],
+        "judges": _judges(row),
         "text": row.get("text", "") or _said(row.get("completion", [])),
         "asked": _said(row.get("prompt", [])) if "chosen" in row else "",
         "chosen": _said(row.get("chosen", [])),
         "rejected": _said(row.get("rejected", [])),
-        "verdict": row.get("verdict", {}).get("status", ""),
-        "passes": [meta["passes"], meta["judged"]] if "passes" in meta else [],
-        "log_likelihood": meta.get("log_likelihood"),
-        "testcases": meta.get("testcases", {}),
+        "verdict": verdict.get("status", ""),
+        "passes": [passes, judged] if isinstance(passes, int) and isinstance(judged, int) else [],
+        "log_likelihood": _of(meta, "log_likelihood", float),
+        "testcases": tests if tests.keys() >= _TESTS and isinstance(tests["weak"], list) else {},
     }
     return {name: _cut(value) for name, value in found.items()}
 
 
-def _said(messages: Sequence[Mapping[str, Any]]) -> str:
-    return "\n".join(str(one["content"]) for one in messages)
+def _judges(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The judges of a record, each with its ratings, of which there may be none."""
+    judges = _of(_of(row, "meta", Mapping) or {}, "judges", list) or []
+    return [
+        {**judge, "ratings": _of(judge, "ratings", Mapping) or {}} for judge in judges if isinstance(judge, Mapping)
+    ]
+
+
+def _of(row: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """A field, where it is of that type; else None."""
+    value = row.get(name)
+    return value if isinstance(value, kind) else None
+
+
+def _said(messages: Any) -> str:
+    """The words of messages, or a text as it is."""
+    if isinstance(messages, str):
+        return messages
+    turns = messages if isinstance(messages, list) else []
+    return "\n".join(str(one.get("content", "")) for one in turns if isinstance(one, Mapping))
 
 
 def _cut(value: Any) -> Any:
