@@ -16,15 +16,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from porism import recipe, store
+from porism import graders, recipe, store
 from porism.engines import LOADS, Engine
 from porism.engines._stage import Staged, kept, starter
+from porism.errors import RecipeError
 from porism.models.load import fingerprint
+from porism.problems._language import known_languages
 from porism.records import content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
-from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, scorer_hash
+from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, reward_code, scorer_hash
 from porism.synth._work import Work, plan
 
 __all__ = ["Settings", "check", "inputs", "run"]
@@ -97,13 +99,22 @@ class Settings(ResponseSettings):
 
 
 def check(settings: Settings) -> None:
-    """Find unknown domains, prompts and engines, and wrong quotas, before anything runs.
+    """Find unknown domains, graders, languages, prompts, engines and code, and wrong quotas, before anything runs.
 
     Raises:
         UserError: there is one.
     """
-    quotas(settings.total, chosen(settings.domains, settings.domain_file), settings.quotas)
+    domains = chosen(settings.domains, settings.domain_file)
+    quotas(settings.total, domains, settings.quotas)
+    for kind in {domain.kind for domain in domains}:
+        graders.asks_engine(kind)
+    if settings.language not in ("", *known_languages()):
+        raise RecipeError(
+            f"language: {settings.language!r} is no language that can be told, so all would be dropped. Known: "
+            f"{', '.join(known_languages())}; empty for any."
+        )
     prompt_hash(settings)
+    reward_code(settings)
     if _answers_apart(settings):
         _other_options(settings)
 

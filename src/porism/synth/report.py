@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import shlex
 import statistics
 from collections import Counter
@@ -25,6 +26,9 @@ from porism.synth._products import NAMES
 
 __all__ = ["Settings", "inputs", "run"]
 
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, which could steer a terminal, and those that turn the direction of a line."""
+_PLAIN = re.compile(r"[\w ,.()+-]*")
 _SHOWN = 300
 
 
@@ -219,7 +223,7 @@ def _reasons(domains: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     reasons = Counter[str]()
     for figures in domains.values():
         reasons.update(figures["dropped"])
-    yield f"| | {' | '.join(name or 'all' for name in domains)} | sum |"
+    yield f"| | {' | '.join(_heading(name) or 'all' for name in domains)} | sum |"
     yield "|---|" + "---:|" * (len(domains) + 1)
     kept = [figures["kept"] for figures in domains.values()]
     yield f"| kept | {' | '.join(map(str, kept))} | {sum(kept)} |"
@@ -238,10 +242,19 @@ def _listed(value: Any) -> str:
     return f"{value:,.0f}" if isinstance(value, float) else f"{value:,}"
 
 
+def _heading(name: str) -> str:
+    """A domain's name in a table: as code where it could become Markdown or HTML."""
+    plain = " ".join(_UNSEEN.sub(" ", name).split())
+    if _PLAIN.fullmatch(plain):
+        return plain
+    quoted = plain[:_SHOWN].replace("`", "'").replace("|", "/")
+    return f"`{quoted}`"
+
+
 def _example(one: str | Sequence[str]) -> str:
     """One line: what it says, shortened, as code, so that no text of a model becomes Markdown or HTML."""
     reason, text = ("", one) if isinstance(one, str) else (f"{one[0]}: ", one[1])
-    plain = " ".join(text.split()).replace("`", "'")
+    plain = " ".join(_UNSEEN.sub(" ", text).split()).replace("`", "'")
     return f"- {reason}`{plain[:_SHOWN]}{'…' if len(plain) > _SHOWN else ''}`"
 
 

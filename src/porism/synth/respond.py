@@ -19,7 +19,7 @@ from porism.errors import DataError
 from porism.models.load import fingerprint
 from porism.records import Attempt, Example, Message, Problem, content_id
 from porism.synth import _products
-from porism.synth._responses import Responder, ResponseSettings, prompt_hash, scorer_hash
+from porism.synth._responses import Responder, ResponseSettings, prompt_hash, reward_code, scorer_hash
 
 __all__ = ["Settings", "check", "inputs", "run"]
 
@@ -58,12 +58,13 @@ class _Asked(NamedTuple):
 
 
 def check(settings: Settings) -> None:
-    """Find a wrong prompt before anything runs.
+    """Find a wrong prompt, and code for rewards that is not there, before anything runs.
 
     Raises:
-        UserError: it is wrong.
+        UserError: one of them is.
     """
     prompt_hash(settings)
+    reward_code(settings)
 
 
 def inputs(settings: Settings) -> dict[str, str]:
