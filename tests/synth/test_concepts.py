@@ -78,6 +78,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     for row, complaint in (
         ('{"question": "1?", "answer": "1"}', "line 1: expected concepts, such as .* got the fields answer, question"),
         ('{"concepts": "sums"}', "line 1: expected concepts"),
+        (json.dumps({"concept": "x" * 1001}), "line 1: a concept of more than 1,000 characters"),
         ('{"concepts": ["sums"], "level": ["a"]}', "line 1: expected concepts"),
         ('{"concept": " "}', "line 1: an empty concept"),
         ("", "no concepts in the input"),
