@@ -11,12 +11,13 @@ from concepts_kit import engine, said
 from synth_kit import synth
 
 from porism import pipeline, store
+from porism.engines import Sample
 from porism.errors import DataError, RecipeError
 from porism.files import to_line
 from porism.records import Concepts, Problem, to_row
 from porism.synth import _blocks, _concepts, _judging
 from porism.synth._blocks import BEGIN_PROBLEM, BEGIN_RATIONALE, END_PROBLEM, END_RATIONALE
-from porism.synth._writing import cut
+from porism.synth._writing import _wrong, cut
 
 PERFECT = dict.fromkeys(_judging.CRITERIA, "Perfect")
 
@@ -172,6 +173,12 @@ def test_braces_in_values_stay() -> None:
     asked = _blocks.filled("testcase", problem="{focus} {{x}}", focus="f", form='{"a": 1}')
     assert "{focus} {{x}}" in asked
     assert '{"a": 1}' in asked
+
+
+def test_an_engine_without_prefixes_is_told_of_free_blocks() -> None:
+    failed = Sample(text="", finish="error", error="a prefix in a chat needs a server that goes on")
+    assert _wrong(failed, "", "rationale").endswith("; or set blocks to free, which needs no prefix")
+    assert _wrong(Sample(text="", finish="error", error="time-out"), "", "rationale") == "engine: time-out"
 
 
 def test_a_text_is_cut_at_its_last_sentence() -> None:
