@@ -412,6 +412,19 @@ def test_a_problem_without_concepts_is_dropped_with_the_reason(tmp_path: Path) -
     assert [(row["question"], row["reason"].partition(":")[0]) for row in dropped] == [("4?", "no concepts")]
 
 
+def test_vectors_that_are_none_are_refused_and_never_unpickled(tmp_path: Path) -> None:
+    source = write(tmp_path / "k.jsonl", Concepts(concepts=["a"]), Concepts(concepts=["b"]))
+    file = tmp_path / "k.vectors.npy"
+    for values in (np.array([None, {}], object), np.array([["x"], ["y"]]), np.array([[1.0], [np.nan]])):
+        np.save(file, values, allow_pickle=True)
+        with pytest.raises(DataError, match=r"k.vectors.npy: expected vectors as"):
+            synth("concepts-sample", tmp_path / "out", input=[str(source)], embed=str(source), total=2, size=1)
+    for content in (b"", b"PK\x03\x04 no numbers"):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"k.vectors.npy: expected vectors as"):
+            synth("concepts-sample", tmp_path / "out", input=[str(source)], embed=str(source), total=2, size=1)
+
+
 # --- the page ---
 
 
