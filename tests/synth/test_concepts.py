@@ -445,6 +445,17 @@ def test_the_page_shows_problems_rationales_verdicts_and_what_was_dropped(tmp_pa
     assert figures[0]["verdicts"]["coverage Bad"] >= 1
 
 
+@pytest.mark.parametrize("part", ["concepts-generate", "concepts_generate"])
+def test_the_page_has_the_verdicts_of_a_stage_from_the_shell_too(tmp_path: Path, part: str) -> None:
+    options: dict[str, Any] = {"judges": ["", ""], "solutions": 0, "keep": "bad", "said": said()}
+    synth(part, tmp_path / "made", input=[str(draws(tmp_path, 1))], engine=engine(tmp_path), **options)
+    synth("concepts-report", tmp_path / "page", input=[str(tmp_path / "made")])
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<td>synth concepts-generate</td>" in page
+    assert "Quality by round" in page
+    assert "<th>criterion</th>" in page
+
+
 def test_the_page_says_what_each_text_is_and_takes_records_from_elsewhere(tmp_path: Path) -> None:
     meta: dict[str, Any] = {"judges": "x", "passes": 1, "testcases": "t", "log_likelihood": "l", "agreement": 3}
     other = {"judges": ["x", {"ratings": 1, "overall": "great"}], "concepts": "c", "testcases": {"tests": 1}}

@@ -95,6 +95,8 @@ def test_values_have_their_type(text: str, fits: Any) -> None:
         ("Optional[int]", None, "a"),
         ("int | None", None, "a"),
         ("Dict[str, int]", {"a": 1}, {"a": "b"}),
+        ("Sequence[str]", "ab", [1]),
+        ("Iterable[int]", [1], "ab"),
         ("'int'", 1, "a"),
     ],
 )

@@ -24,6 +24,8 @@ _DEEPEST = 3
 _TRIES = 20
 """Attempts for each call that is wanted: many are repeats."""
 _LISTS = ("list", "List", "Sequence", "Iterable", "set", "Set", "deque")
+_OF_LETTERS = ("Sequence", "Iterable")
+"""Types that a text has too: it is a sequence of texts."""
 _TUPLES = ("tuple", "Tuple")
 _MAPPINGS = ("dict", "Dict", "Mapping")
 
@@ -175,6 +177,8 @@ def fits(kind: ast.expr | None, value: Any) -> bool:
         return (name == "Optional" and value is None) or not inside or any(fits(one, value) for one in inside)
     if name in _TUPLES and inside and not _is_dots(inside[-1]):
         return isinstance(value, list) and len(value) == len(inside) and all(map(fits, inside, value))
+    if name in _OF_LETTERS and isinstance(value, str):
+        return not inside or fits(inside[0], value)
     if name in (*_LISTS, *_TUPLES):
         return isinstance(value, list) and (not inside or all(fits(inside[0], one) for one in value))
     if name in _MAPPINGS:

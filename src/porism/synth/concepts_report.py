@@ -82,7 +82,7 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
     made = store.Manifest.load(manifest) if manifest.is_file() else None
     rows = [row for _, row in store.rows(records)]
     away = [row for _, row in store.rows(dropped)] if dropped.is_file() else []
-    stage = made.key.stage if made else ""
+    stage = made.key.stage.replace("_", "-") if made else ""  # the shell writes underscores, a recipe what it says
     judged = stage in ("", "synth concepts-generate")  # later stages keep the judges of what they work on
     verdicts: Counter[str] = Counter()
     for row in [*rows, *away] if judged else ():

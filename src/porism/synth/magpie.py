@@ -110,8 +110,8 @@ def check(settings: Settings) -> None:
         graders.asks_engine(kind)
     if settings.language not in ("", *known_languages()):
         raise RecipeError(
-            f"language: {settings.language!r} is no language that can be told, so all would be dropped. Known: "
-            f"{', '.join(known_languages())}; empty for any."
+            f"language: {settings.language!r} is no language that can be told. Known: {', '.join(known_languages())}; "
+            "empty for any."
         )
     prompt_hash(settings)
     reward_code(settings)
