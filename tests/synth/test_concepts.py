@@ -11,12 +11,13 @@ from concepts_kit import engine, said
 from synth_kit import synth
 
 from porism import pipeline, store
+from porism.engines import Sample
 from porism.errors import DataError, RecipeError
 from porism.files import to_line
 from porism.records import Concepts, Problem, to_row
 from porism.synth import _blocks, _concepts, _judging, concepts_rationales
 from porism.synth._blocks import BEGIN_PROBLEM, BEGIN_RATIONALE, END_PROBLEM, END_RATIONALE
-from porism.synth._writing import cut
+from porism.synth._writing import _wrong, cut
 
 PERFECT = dict.fromkeys(_judging.CRITERIA, "Perfect")
 
@@ -78,6 +79,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     for row, complaint in (
         ('{"question": "1?", "answer": "1"}', "line 1: expected concepts, such as .* got the fields answer, question"),
         ('{"concepts": "sums"}', "line 1: expected concepts"),
+        (json.dumps({"concept": "x" * 1001}), "line 1: a concept of more than 1,000 characters"),
         ('{"concepts": ["sums"], "level": ["a"]}', "line 1: expected concepts"),
         ('{"concept": " "}', "line 1: an empty concept"),
         ("", "no concepts in the input"),
@@ -171,6 +173,12 @@ def test_braces_in_values_stay() -> None:
     asked = _blocks.filled("testcase", problem="{focus} {{x}}", focus="f", form='{"a": 1}')
     assert "{focus} {{x}}" in asked
     assert '{"a": 1}' in asked
+
+
+def test_an_engine_without_prefixes_is_told_of_free_blocks() -> None:
+    failed = Sample(text="", finish="error", error="a prefix in a chat needs a server that goes on")
+    assert _wrong(failed, "", "rationale").endswith("; or set blocks to free, which needs no prefix")
+    assert _wrong(Sample(text="", finish="error", error="time-out"), "", "rationale") == "engine: time-out"
 
 
 def test_a_text_is_cut_at_its_last_sentence() -> None:
@@ -414,6 +422,29 @@ def test_concepts_of_another_stage_go_with_their_problems(tmp_path: Path) -> Non
         synth("concepts-rationales", tmp_path / "none", input=[str(alone)], **options)
 
 
+def test_a_problem_without_concepts_is_dropped_with_the_reason(tmp_path: Path) -> None:
+    named = Problem(question="3?", answer="3", meta={"concepts": ["three"]})
+    given = write(tmp_path / "given.jsonl", Problem(question="4?", answer="4"), named)
+    out = tmp_path / "out"
+    synth("concepts-rationales", out, input=[str(given)], engine=engine(tmp_path), samples=2, at_once=1)
+    assert [row["meta"]["concepts"] for row in rows(out / "records.jsonl")] == [["three"]]
+    dropped = rows(out / "dropped.jsonl")
+    assert [(row["question"], row["reason"].partition(":")[0]) for row in dropped] == [("4?", "no concepts")]
+
+
+def test_vectors_that_are_none_are_refused_and_never_unpickled(tmp_path: Path) -> None:
+    source = write(tmp_path / "k.jsonl", Concepts(concepts=["a"]), Concepts(concepts=["b"]))
+    file = tmp_path / "k.vectors.npy"
+    for values in (np.array([None, {}], object), np.array([["x"], ["y"]]), np.array([[1.0], [np.nan]])):
+        np.save(file, values, allow_pickle=True)
+        with pytest.raises(DataError, match=r"k.vectors.npy: expected vectors as"):
+            synth("concepts-sample", tmp_path / "out", input=[str(source)], embed=str(source), total=2, size=1)
+    for content in (b"", b"PK\x03\x04 no numbers"):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"k.vectors.npy: expected vectors as"):
+            synth("concepts-sample", tmp_path / "out", input=[str(source)], embed=str(source), total=2, size=1)
+
+
 # --- the page ---
 
 
@@ -440,9 +471,36 @@ def test_the_page_passes_over_what_others_mean_by_judges(tmp_path: Path) -> None
     made = [Problem(question=f"{at}?", answer="", meta={"judges": one, "passes": 1}) for at, one in enumerate(judges)]
     synth("concepts-report", tmp_path / "page", input=[str(write(file, *made))])
     assert "3?" in (tmp_path / "page" / "report.html").read_text()
-    file.write_text('{"concepts": 3}\n')
-    with pytest.raises(DataError, match=r"own.jsonl, line 1"):
-        synth("concepts-report", tmp_path / "page", input=[str(file)])
+
+
+@pytest.mark.parametrize("part", ["concepts-generate", "concepts_generate"])
+def test_the_page_has_the_verdicts_of_a_stage_from_the_shell_too(tmp_path: Path, part: str) -> None:
+    options: dict[str, Any] = {"judges": ["", ""], "solutions": 0, "keep": "bad", "said": said()}
+    synth(part, tmp_path / "made", input=[str(draws(tmp_path, 1))], engine=engine(tmp_path), **options)
+    synth("concepts-report", tmp_path / "page", input=[str(tmp_path / "made")])
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<td>synth concepts-generate</td>" in page
+    assert "Quality by round" in page
+    assert "<th>criterion</th>" in page
+
+
+def test_the_page_says_what_each_text_is_and_takes_records_from_elsewhere(tmp_path: Path) -> None:
+    meta: dict[str, Any] = {"judges": "x", "passes": 1, "testcases": "t", "log_likelihood": "l", "agreement": 3}
+    other = {"judges": ["x", {"ratings": 1, "overall": "great"}], "concepts": "c", "testcases": {"tests": 1}}
+    lines = [
+        {"question": "1?", "answer": "1", "meta": meta},
+        {"question": "2?", "answer": "2", "meta": other},
+        {"prompt": "3?", "completion": "Three.", "verdict": None},
+        {"prompt": "4?", "chosen": "Four.", "rejected": [{}]},
+    ]
+    source = tmp_path / "any.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    synth("concepts-report", tmp_path / "page", input=[str(source)], examples=3)
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<h3>Kept: 3 of 4</h3>" in page
+    assert "<p>Problem:</p><pre>1?</pre>" in page
+    assert "<p>Written:</p><pre>Three.</pre>" in page
+    assert json.loads((tmp_path / "page" / "report.json").read_text())[0]["quality"]["no verdict"] == 1
 
 
 @pytest.mark.parametrize("name", ["promptcot-math", "promptcot-code", "promptcot-selfplay"])

@@ -127,6 +127,8 @@ def test_settings_that_do_not_go_together_are_refused_before_anything_runs(tmp_p
         ({"turns": 2, "responses": 0}, "a second turn needs a response"),
         ({"responses": 4}, "at 0 all responses would be the same"),
         ({"domains": ["algebr"]}, "Did you mean 'algebra'"),
+        ({"domains": []}, "domains: expected at least one name"),
+        ({"language": "xx"}, "language: 'xx' is no language that can be told"),
         ({"quotas": {"code": 1.0}}, "'code' is none of the domains"),
         ({"res_prompt": "five_part"}, "Did you mean 'five_parts'"),
         ({"res_options": {"threads": 1}}, "they belong to another engine or model"),
@@ -153,6 +155,14 @@ def test_domains_of_your_own(tmp_path: Path) -> None:
     own.write_text(own.read_text().replace("0.7", "0.8"))
     magpie(tmp_path / "a", **values)
     assert {row["meta"]["temperature"] for row in rows(tmp_path / "a")} == {0.8}, "an edited file is noticed"
+    for text, said in (
+        ("", "no domain in it"),
+        ('{"name": "riddles"}\n' * 2, "line 2: the domain 'riddles' stands in the file twice"),
+        ('{"name": "riddles", "kind": "nothing"}\n', "'nothing'"),
+    ):
+        own.write_text(text)
+        with pytest.raises((DataError, RecipeError), match=said):
+            pipeline.prepare("synth", "magpie", values)
     own.write_text('{"name": "x", "sytem": "?"}\n')
     with pytest.raises(RecipeError, match=r"own.jsonl, line 1: unknown setting 'sytem'. Did you mean 'system'"):
         pipeline.prepare("synth", "magpie", values)

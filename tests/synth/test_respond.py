@@ -171,6 +171,8 @@ def test_what_was_cut_off_is_marked_and_in_no_product(tmp_path: Path) -> None:
     cut = rows(tmp_path / "cut")[0]
     assert (cut["finish"], cut["verdict"]["status"]) == ("length", "truncated")
     assert len(rows(tmp_path / "cut", "sft.jsonl")) == 3
+    counts = json.loads((tmp_path / "cut" / "manifest.json").read_text())["counts"]
+    assert (counts["SFT rows"], counts["no SFT row: cut off"]) == (3, 1)
 
 
 def test_length_limits_drop_responses_with_the_reason(tmp_path: Path) -> None:
@@ -178,6 +180,15 @@ def test_length_limits_drop_responses_with_the_reason(tmp_path: Path) -> None:
     reasons = {row["reason"].partition(":")[0] for row in rows(target, "dropped.jsonl")}
     assert reasons == {"response too short", "response too long"}
     assert all(10 <= len(row["text"]) <= 25 for row in rows(target))
+    with pytest.raises(RecipeError, match="min_response 10 is above max_response 5"):
+        respond(tmp_path, given(tmp_path), min_response=10, max_response=5)
+
+
+def test_code_for_rewards_that_is_not_there_is_found_before_anything_runs() -> None:
+    for part in ("magpie", "respond"):
+        values = {"reward": "nowhere.py:score"} | ({"input": ["x"]} if part == "respond" else {})
+        with pytest.raises(RecipeError, match=r"nowhere.py"):
+            pipeline.prepare("synth", part, values)
 
 
 def test_instructions_of_another_stage_are_answered_once_each(tmp_path: Path) -> None:
@@ -250,8 +261,17 @@ def test_names_and_reasons_of_others_are_no_markup_in_the_report(tmp_path: Path)
     (tmp_path / "in.dropped.jsonl").write_text(json.dumps({**row, "reason": "engine: <i>\nno"}) + "\n")
     synth("report", tmp_path / "rep", input=[str(tmp_path / "in.jsonl")])
     page = (tmp_path / "rep" / "report.md").read_text()
-    assert r"| | a\|&lt;b&gt; | sum |" in page
-    assert "- engine: &lt;i&gt; no: `What is 1 + 1?`" in page
+    assert "| | `a/<b>` | sum |" in page
+    assert "- `engine: <i> no`: `What is 1 + 1?`" in page
+
+
+def test_no_text_of_a_record_steers_the_report_or_a_terminal(tmp_path: Path) -> None:
+    hostile = "Find <b>x</b> | `y` \x1b[31m\u202e \n# 3?"
+    (tmp_path / "p.jsonl").write_text(json.dumps({"question": hostile, "answer": "3", "group": "<i>g</i> |\n# h"}))
+    synth("report", tmp_path / "rep", input=[str(tmp_path / "p.jsonl")])
+    page = (tmp_path / "rep" / "report.md").read_text()
+    assert "| | `<i>g</i> / # h` | sum |" in page
+    assert "- `Find <b>x</b> | 'y' [31m # 3?`" in page
 
 
 def test_measures_against_values_by_hand() -> None:

@@ -15,7 +15,7 @@ from porism.errors import DataError, RecipeError
 from porism.files import to_line
 from porism.graders import check
 from porism.records import Problem, to_row
-from porism.synth import _mutation, _runs
+from porism.synth import _inputs, _mutation, _runs
 from porism.synth._inputs import arguments, changed, made
 from porism.synth._runs import NOTHING, Nothing
 from porism.synth._signature import Parameter, examples, signature
@@ -77,6 +77,32 @@ def test_values_have_their_type(text: str, fits: Any) -> None:
     values = [made(kind(text), chance, ["ab"]) for _ in range(60)]
     assert all(map(fits, values)), values
     assert (None in values) == ("None" in text or "Optional" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        ("int", 3, True),
+        ("float", 3, "3"),
+        ("bool", False, 0),
+        ("str", "a", None),
+        ("List[int]", [1, 2], {"keys": [1]}),
+        ("list", ["a"], "a"),
+        ("Tuple[int, str]", [1, "a"], [1, "a", 2]),
+        ("Tuple[int, ...]", [1, 2], [1, "a"]),
+        ("Optional[int]", None, "a"),
+        ("int | None", None, "a"),
+        ("Dict[str, int]", {"a": 1}, {"a": "b"}),
+        ("Sequence[str]", "ab", [1]),
+        ("Iterable[int]", [1], "ab"),
+        ("'int'", 1, "a"),
+    ],
+)
+def test_a_value_fits_its_type_or_does_not(text: str, good: Any, bad: Any) -> None:
+    assert _inputs.fits(kind(text), good)
+    assert not _inputs.fits(kind(text), bad)
+    assert _inputs.fits(kind("Strange[int]"), bad), "of a type that is not known, any value can be"
+    assert _inputs.fits(None, bad)
 
 
 def test_changes_keep_the_type() -> None:
@@ -195,6 +221,23 @@ def test_tests_of_a_program_come_from_proposals_and_agreement(tmp_path: Path, ti
     assert made.figures["killed"] > 0
     assert check(gold=row["answer"], text=SUM, kind="code").correct
     assert not check(gold=row["answer"], text=WRONG, kind="code").correct
+
+
+def test_proposals_of_another_type_are_left_out(tmp_path: Path, tier: str) -> None:
+    del tier
+    problem = Problem(
+        question="Count.",
+        answer="",
+        kind="code",
+        solution="```python\ndef count(values: list[int]) -> int:\n    return len(values)\n```",
+        meta={"function": "count"},
+    )
+    proposals = ['{"args": [[4, 5]]}', '{"args": [{"keys": 1}]}', '{"args": []}', '{"args": [["a"]]}']
+    options = {"engine": engine(tmp_path), "said": said(proposals=proposals)}
+    wanted = {"rounds": 2, "solutions": 0, "least": 1, "typed": 0, "mutants": 0}
+    synth("testcases", tmp_path / "out", input=[write(tmp_path, problem)], **wanted, **options)
+    (row,) = rows(tmp_path / "out" / "records.jsonl")
+    assert [one["args"] for one in json.loads(row["answer"])["tests"]] == [[[4, 5]]]
 
 
 def test_tests_of_a_function_need_no_model(tmp_path: Path, tier: str) -> None:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from importlib import resources
 
-__all__ = ["UNKNOWN", "language_of"]
+__all__ = ["UNKNOWN", "known_languages", "language_of"]
 
 UNKNOWN = "und"
 """ISO 639-2's code for a text whose language cannot be told."""
@@ -57,6 +57,11 @@ def language_of(text: str) -> str:
     counts = {name: sum(word in known for word in words) for name, known in _common_words().items()}
     best = max(counts, key=lambda name: (counts[name], name == "en"))
     return best if counts[best] else UNKNOWN
+
+
+def known_languages() -> tuple[str, ...]:
+    """The codes that :func:`language_of` can give, without ``und``."""
+    return tuple(sorted({name for name, _ in _SCRIPTS} | set(_common_words())))
 
 
 @functools.cache

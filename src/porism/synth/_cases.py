@@ -17,9 +17,9 @@ from porism.problems._tests import Call, CodeTests, Run, parse
 from porism.records import Attempt, Message, Problem, content_id
 from porism.synth import _mutation
 from porism.synth._blocks import filled
-from porism.synth._inputs import arguments
+from porism.synth._inputs import arguments, fits
 from porism.synth._runs import TOLERANCE, Majority, Nothing, agree, outputs, same
-from porism.synth._signature import examples, signature
+from porism.synth._signature import Parameter, examples, signature
 
 __all__ = ["FOCUSES", "Maker", "Rule"]
 
@@ -113,7 +113,7 @@ class Maker:
         return found
 
     def _proposed(self, problems: Sequence[Problem], forms: Sequence[_Form]) -> list[_Told]:
-        """What the model proposes as inputs of each problem; what cannot be read is left out."""
+        """What the model proposes as inputs of each problem; what cannot be read or has another type is left out."""
         rule = self._rule
         names = [focus for _ in range(rule.rounds) for focus in rule.focuses]
         requests = [
@@ -123,10 +123,15 @@ class Maker:
         ]
         replies = iter(self._engine.generate(requests) if requests else [])
         told = []
-        for form in forms:
+        for problem, form in zip(problems, forms, strict=True):
             samples = [next(replies).samples[0] for _ in names]
             whole = [one for one in samples if one.finish != "error"]
-            inputs = [value for one in whole if (value := _read(one.text, form)) is not None]
+            parameters = _parameters(problem, form) or []
+            inputs = [
+                value
+                for one in whole
+                if (value := _read(one.text, form)) is not None and (not form.function or _fits(parameters, value))
+            ]
             told.append(_Told(inputs, [one.error for one in samples if one.finish == "error"]))
         return told
 
@@ -163,8 +168,7 @@ class Maker:
         """Inputs of a function from its types and from the examples in the question, not from the tests it has."""
         if not form.function or not self._rule.typed:
             return []
-        code = form.tests.start or program(problem.solution, form.tests) or ""
-        parameters = signature(code, form.function)
+        parameters = _parameters(problem, form)
         seeds = examples(f"{problem.question}\n{form.tests.start}", form.function)
         if parameters is None:
             return seeds
@@ -254,6 +258,20 @@ def _form(problem: Problem) -> _Form:
         empty = [Call(expected=None)] if function else [Run(output="")]
         tests = CodeTests(tests=empty, function=function, start=start)
     return _Form(tests.function if tests.kind != "runs" else "", tests)
+
+
+def _parameters(problem: Problem, form: _Form) -> list[Parameter] | None:
+    """The parameters of the function, from its start or the problem's own solution; None where there is none."""
+    if not form.function:
+        return None
+    return signature(form.tests.start or program(problem.solution, form.tests) or "", form.function)
+
+
+def _fits(parameters: Sequence[Parameter], arguments: Sequence[Any]) -> bool:
+    """Whether there is an argument for each parameter that needs one, of its type."""
+    return len(arguments) >= len(parameters) and all(
+        fits(one.type, value) for one, value in zip(parameters, arguments, strict=False)
+    )
 
 
 def _proposal(problem: Problem, form: _Form, focus: str, number: int, rule: Rule) -> Request:

@@ -14,6 +14,8 @@ from porism.records import Concepts
 __all__ = ["DOMAINS", "Concept", "Shipped", "key", "only", "read", "shipped"]
 
 DOMAINS = ("math", "code")
+_LONGEST = 1_000
+"""Characters of a concept."""
 _SAID = ("level", "subject", "domain")
 _EXAMPLE = '{"concepts": ["unit fractions"], "level": "primary", "subject": "fractions"}'
 
@@ -89,7 +91,7 @@ def read(paths: Sequence[str]) -> list[Concepts]:
     Fields that a record does not have go into its ``meta``.
 
     Raises:
-        DataError: there are none, one is empty, or a row holds something else; names file and line.
+        DataError: there are none, one is empty or too long, or a row holds something else; names file and line.
     """
     found = []
     for path in paths:
@@ -103,6 +105,8 @@ def read(paths: Sequence[str]) -> list[Concepts]:
                 )
             if not one.concepts or not all(name.strip() for name in one.concepts):
                 raise DataError(f"{file}, line {number}: an empty concept. Remove it.")
+            if max(map(len, one.concepts)) > _LONGEST:
+                raise DataError(f"{file}, line {number}: a concept of more than {_LONGEST:,} characters. Shorten it.")
             found.append(one)
     if not found:
         raise DataError(f"{', '.join(paths)}: no concepts in the input.")

@@ -72,7 +72,8 @@ def known(file: str = "") -> dict[str, Domain]:
     """The domains that there are: the shipped ones, and those of a file, which come first.
 
     Raises:
-        DataError: the file's lines are no domains.
+        DataError: the file is not there or holds no domain, or a name stands twice in it.
+        RecipeError: a line of it is no domain.
     """
     shipped = {NONE: Domain(name=NONE), **_read(_SHIPPED)}
     return {**shipped, **_read(Path(file).expanduser())} if file else shipped
@@ -82,10 +83,12 @@ def chosen(names: Sequence[str], file: str = "") -> list[Domain]:
     """The domains of these names, in order.
 
     Raises:
-        RecipeError: there is none of a name, or a name stands twice.
+        RecipeError: no names, there is none of a name, or a name stands twice.
         DataError: see :func:`known`.
     """
     there = known(file)
+    if not names:
+        raise RecipeError(f"domains: expected at least one name. Known: {', '.join(there)}.")
     for name in names:
         if name not in there:
             raise RecipeError(
@@ -122,7 +125,15 @@ def _read(file: Path) -> dict[str, Domain]:
         return _shipped()
     if not file.is_file():
         raise DataError(f"domain_file: {file}: no such file. Each line of it is one domain: a JSON object with a name.")
-    return {domain.name: domain for domain in (recipe.build(Domain, row, f"{file}, line {n}") for n, row in rows(file))}
+    found: dict[str, Domain] = {}
+    for number, row in rows(file):
+        domain = recipe.build(Domain, row, f"{file}, line {number}")
+        if domain.name in found:
+            raise DataError(f"{file}, line {number}: the domain {domain.name!r} stands in the file twice. Rename one.")
+        found[domain.name] = domain
+    if not found:
+        raise DataError(f"domain_file: {file}: no domain in it. Each line is one: a JSON object with a name.")
+    return found
 
 
 @cache

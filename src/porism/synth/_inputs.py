@@ -16,7 +16,7 @@ from typing import Any
 
 from porism.synth._signature import Parameter
 
-__all__ = ["arguments", "changed", "made"]
+__all__ = ["arguments", "changed", "fits", "made"]
 
 _INTEGERS = (0, 1, 2, 3, 4, 5, 7, 10, 12, -1, -2, -7, 100)
 _MOST_ITEMS = 8
@@ -24,6 +24,8 @@ _DEEPEST = 3
 _TRIES = 20
 """Attempts for each call that is wanted: many are repeats."""
 _LISTS = ("list", "List", "Sequence", "Iterable", "set", "Set", "deque")
+_OF_LETTERS = ("Sequence", "Iterable")
+"""Types that a text has too: it is a sequence of texts."""
 _TUPLES = ("tuple", "Tuple")
 _MAPPINGS = ("dict", "Dict", "Mapping")
 
@@ -164,6 +166,29 @@ def made(kind: ast.expr | None, chance: random.Random, words: Sequence[str] = ()
     return made(chance.choice((_INT, _STR, _LIST)), chance, words, depth + 1)
 
 
+def fits(kind: ast.expr | None, value: Any) -> bool:
+    """Whether a value of JSON can be of an annotated type; any can where the type is not known.
+
+    Args:
+        kind: the annotation.
+        value: as JSON has it: tuples and sets are lists.
+    """
+    name, inside = _type(kind)
+    if name in ("Optional", "Union"):
+        return (name == "Optional" and value is None) or not inside or any(fits(one, value) for one in inside)
+    if name in _TUPLES and inside and not _is_dots(inside[-1]):
+        return isinstance(value, list) and len(value) == len(inside) and all(map(fits, inside, value))
+    if name in _OF_LETTERS and isinstance(value, str):
+        return not inside or fits(inside[0], value)
+    if name in (*_LISTS, *_TUPLES):
+        return isinstance(value, list) and (not inside or all(fits(inside[0], one) for one in value))
+    if name in _MAPPINGS:
+        return isinstance(value, dict) and (len(inside) != 2 or all(fits(inside[1], one) for one in value.values()))
+    if name in ("int", "float"):
+        return isinstance(value, int if name == "int" else int | float) and not isinstance(value, bool)
+    return name not in _EXACT or isinstance(value, _EXACT[name])
+
+
 def _simple(name: str, chance: random.Random, words: Sequence[str]) -> Any:
     if name == "int":
         return chance.choice((chance.choice(_INTEGERS), chance.randint(0, 20), chance.randint(-50, 1_000)))
@@ -175,6 +200,7 @@ def _simple(name: str, chance: random.Random, words: Sequence[str]) -> Any:
 
 
 _SIMPLE = ("int", "float", "bool", "str", "None", "NoneType")
+_EXACT = {"bool": bool, "str": str, "None": type(None), "NoneType": type(None)}
 _INT, _STR, _NONE = ast.Name("int"), ast.Name("str"), ast.Name("None")
 _LIST = ast.Subscript(ast.Name("list"), _INT)
 

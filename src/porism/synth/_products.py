@@ -58,6 +58,8 @@ def _write(out: store.Output, settings: ResponseSettings, *, pairs: bool) -> Non
             if example is not None:
                 handles[0].write(to_line(to_row(example)))
                 how["SFT rows"] += 1
+            else:
+                how[f"no SFT row: {'wrong' if any(map(_is_whole, group)) else 'cut off'}"] += 1
             if not pairs:
                 continue
             made, reason = align(group, settings)
@@ -88,7 +90,7 @@ def sft(attempts: Sequence[Attempt]) -> Example | None:
     One that was judged right comes first, then the highest reward, then the first. The prompt is the bare instruction
     after what was said before: a template around it shaped the response, and the trained model is to do without.
     """
-    fit = [one for one in attempts if one.finish == "stop" and one.text.strip()]
+    fit = [one for one in attempts if _is_whole(one)]
     judged = [one for one in fit if one.verdict is not None and one.verdict.correct]
     if not judged and any(one.verdict is not None for one in attempts if one.finish == "stop"):
         return None
@@ -125,6 +127,11 @@ def align(attempts: Sequence[Attempt], settings: ResponseSettings) -> tuple[list
         answers = [[Message(role="assistant", content=one.text)] for one in (chosen, rejected)]
         made.append(Pair(prompt=prompt_of(chosen), chosen=answers[0], rejected=answers[1], meta=meta))
     return made, reason
+
+
+def _is_whole(attempt: Attempt) -> bool:
+    """Whether a response came to its end and says something."""
+    return attempt.finish == "stop" and bool(attempt.text.strip())
 
 
 def _meta(attempt: Attempt) -> dict[str, Any]:

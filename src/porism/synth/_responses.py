@@ -19,7 +19,16 @@ from porism.prompts import messages, templates
 from porism.records import Attempt, Message, Problem, Status, Verdict, content_id
 from porism.strategies import _prompts
 
-__all__ = ["Responder", "ResponseSettings", "majority", "nucleus", "prompt_hash", "prompt_of", "scorer_hash"]
+__all__ = [
+    "Responder",
+    "ResponseSettings",
+    "majority",
+    "nucleus",
+    "prompt_hash",
+    "prompt_of",
+    "reward_code",
+    "scorer_hash",
+]
 
 Reward = Callable[[Sequence[tuple[list[Message], str]]], Sequence[float]]
 """Scores answers to conversations; the higher the better."""
@@ -78,7 +87,7 @@ class ResponseSettings(recipe.Settings):
 
     @model_validator(mode="after")
     def _one_score(self) -> Self:
-        """Refuse two sources of rewards, and a name that is no code.
+        """Refuse two sources of rewards, a name that is no code, and limits that no response can keep to.
 
         Raises:
             ValueError: there are.
@@ -89,6 +98,8 @@ class ResponseSettings(recipe.Settings):
             raise ValueError(
                 f"reward: expected path/file.py:name, got {self.reward!r}. A reward model is set by scorer."
             )
+        if 0 < self.max_response < self.min_response:
+            raise ValueError(f"min_response {self.min_response} is above max_response {self.max_response}.")
         return self
 
 
@@ -214,10 +225,19 @@ def _reward_of(settings: ResponseSettings) -> Reward | None:
         RecipeError: no such code.
     """
     if not settings.scorer:
-        found: Reward | None = find("porism.graders", settings.reward) if settings.reward else None
-        return found
+        return reward_code(settings)
     scorer = scorer_of(settings.scorer)
     return lambda asked: [one.score for one in scorer.scored(asked)]
+
+
+def reward_code(settings: ResponseSettings) -> Reward | None:
+    """The user's function that scores responses, where one is named.
+
+    Raises:
+        RecipeError: no such code.
+    """
+    found: Reward | None = find("porism.graders", settings.reward) if settings.reward else None
+    return found
 
 
 def prompt_of(attempt: Attempt) -> list[Message]:

@@ -128,7 +128,8 @@ def cut(text: str) -> str:
 def _wrong(sample: Sample, text: str, name: str) -> str:
     """Why a block cannot be used; empty where it can."""
     if sample.finish == "error":
-        return f"engine: {sample.error}"
+        hint = "; or set blocks to free, which needs no prefix" if "prefix" in sample.error else ""
+        return f"engine: {sample.error}{hint}"
     if sample.finish == "length":
         return f"cut off: the {name} reached the token limit"
     if not text:

@@ -104,9 +104,13 @@ def vectors(concepts: list[str], settings: EncodeSettings, stage: str = "") -> n
     file = vectors_file(stage)
     names = [_concepts.key(one.concepts[0]) for one in _concepts.read([stage])]
     try:
-        there = np.load(file, allow_pickle=False)
+        with file.open("rb") as handle:
+            there = np.lib.format.read_array(handle, allow_pickle=False)
+        fit = there.dtype.kind == "f" and bool(np.isfinite(there).all())
     except (OSError, ValueError):
-        raise DataError(f"{file}: expected vectors as 'porism synth concepts-encode' writes them.") from None
+        fit = False
+    if not fit:
+        raise DataError(f"{file}: expected vectors as 'porism synth concepts-encode' writes them.")
     places = {name: at for at, name in enumerate(names)}
     missing = [name for name in concepts if _concepts.key(name) not in places]
     if missing or there.ndim != 2 or len(there) != len(names):

@@ -80,7 +80,7 @@ def run(settings: Settings, out: store.Output) -> None:
         )
 
         def work(places: Sequence[int]) -> Iterator[store.Placed]:
-            chosen = [cases[at] for at in places]
+            chosen = [case for at in places if isinstance(case := cases[at], Case)]
             drawn = draw(
                 chosen,
                 explains,
@@ -90,8 +90,14 @@ def run(settings: Settings, out: store.Output) -> None:
                 seed=settings.seed,
             )
             scored = score(chosen, [texts for texts, _ in drawn], writer)
-            for at, case, rationales, (_, error) in zip(places, chosen, scored, drawn, strict=True):
-                yield from _placed(2 * at, case, rationales, error)
+            found = iter(zip(scored, drawn, strict=True))
+            for at in places:
+                case = cases[at]
+                if isinstance(case, Case):
+                    rationales, (_, error) = next(found)
+                    yield from _placed(2 * at, case, rationales, error)
+                else:
+                    yield store.Placed(2 * at, case, "no concepts: it names none, and no record of concepts is its own")
 
         out.process(units, work, title=f"synth concepts-rationales: {len(cases)} problems", unit="problems")
     count_drops(out, "synth concepts-rationales", settings.max_failed, allow_empty=settings.allow_empty)
@@ -134,8 +140,8 @@ def _placed(at: int, case: Case, rationales: Sequence[Rationale], error: str) ->
     yield store.Placed(at + 1, Example(prompt=asked(case), completion=explained, meta=meta), part="posterior")
 
 
-def _cases(paths: Sequence[str]) -> list[Case]:
-    """The problems with their concepts, each once, in order.
+def _cases(paths: Sequence[str]) -> list[Case | Problem]:
+    """The problems with their concepts, each once, in order; one without concepts alone.
 
     Raises:
         DataError: no problem has concepts.
@@ -148,12 +154,11 @@ def _cases(paths: Sequence[str]) -> list[Case]:
                 problems.setdefault(record.id, record)
             elif isinstance(record, Concepts) and "problem" in record.meta:
                 concepts.setdefault(str(record.meta["problem"]), record)
-    found = []
+    found: list[Case | Problem] = []
     for name, problem in problems.items():
         own = concepts.get(name) or _own(problem)
-        if own is not None:
-            found.append(Case(own, problem))
-    if not found:
+        found.append(problem if own is None else Case(own, problem))
+    if not any(isinstance(one, Case) for one in found):
         raise DataError(
             f"{', '.join(paths)}: expected problems that name their concepts, or problems and the concepts that "
             "'porism synth concepts-extract' found in them; no problem has any."

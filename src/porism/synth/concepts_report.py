@@ -16,12 +16,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from porism import recipe, store
-from porism.records import Attempt, Concepts, Example, Pair, Problem, to_row
+from porism.records import Attempt, Concepts, Example, Pair, Problem
 from porism.synth._judging import CRITERIA, RATINGS
 
 __all__ = ["Settings", "inputs", "run"]
 
 _SHOWN = 1_500
+_TESTS = {"tests", "killed", "mutants", "weak"}
 _WORST = ("perfect", "acceptable", "bad")
 """Verdicts, the best first."""
 
@@ -79,14 +80,14 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
     """What the page shows of one stage."""
     records, dropped, manifest = _files(path)
     made = store.Manifest.load(manifest) if manifest.is_file() else None
-    rows = [to_row(record) for record in store.read(records)]
+    rows = [row for _, row in store.rows(records)]
     away = [row for _, row in store.rows(dropped)] if dropped.is_file() else []
-    stage = made.key.stage if made else ""
+    stage = made.key.stage.replace("_", "-") if made else ""  # the shell writes underscores, a recipe what it says
     judged = stage in ("", "synth concepts-generate")  # later stages keep the judges of what they work on
     verdicts: Counter[str] = Counter()
     for row in [*rows, *away] if judged else ():
         for judge in _judges(row):
-            for name, rating in judge.get("ratings", {}).items():
+            for name, rating in judge["ratings"].items():
                 verdicts[f"{name} {rating}"] += 1
     return {
         "name": Path(path).name,
@@ -96,22 +97,10 @@ def _stage(path: str, examples: int) -> dict[str, Any]:
         "figures": dict(made.figures) if made else {},
         "verdicts": dict(verdicts),
         "quality": _quality(rows, away) if judged else {},
+        "shares": {"kept": len(rows), "dropped": len(away)},
         "kept": [_shown(row) for row in rows[:examples]],
         "dropped": [_shown(row) for row in _spread(away, examples)],
     }
-
-
-def _judges(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What judges said of a record, as ``concepts-generate`` writes it; what others mean by the name is passed over."""
-    said = row.get("meta", {}).get("judges")
-    fit = isinstance(said, list) and all(map(_is_judgement, said))
-    return said if fit else []
-
-
-def _is_judgement(said: Any) -> bool:
-    if not isinstance(said, Mapping):
-        return False
-    return "error" in said or (isinstance(said.get("ratings"), Mapping) and said.get("overall") in _WORST)
 
 
 def _counted(kept: int, reasons: Sequence[str]) -> str:
@@ -142,8 +131,8 @@ def _quality(rows: Sequence[Mapping[str, Any]], away: Sequence[Mapping[str, Any]
     values: list[int] = []
     for judges in judged:
         said = [judge.get("overall", "") for judge in judges]
-        least["no verdict" if "" in said else max(said, key=_WORST.index)] += 1
-        ratings = [rating for judge in judges for rating in judge.get("ratings", {}).values()]
+        least[max(said, key=_WORST.index) if all(one in _WORST for one in said) else "no verdict"] += 1
+        ratings = [rating for judge in judges for rating in judge["ratings"].values()]
         values += [len(RATINGS) - 1 - RATINGS.index(rating) for rating in ratings if rating in RATINGS]
     return {
         "written": len(rows) + len(away),
@@ -166,32 +155,53 @@ def _spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, A
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a record that a person wants to see."""
-    problem = row.get("problem", row)
-    meta = row.get("meta", {})
+    """The parts of a record that a person wants to see; what has another form, as in a file from elsewhere, is not."""
+    problem = _of(row, "problem", Mapping) or row
+    meta = _of(row, "meta", Mapping) or {}
+    passes, judged = meta.get("passes"), meta.get("judged")
+    agreement, tests = _of(meta, "agreement", list) or [], _of(meta, "testcases", Mapping) or {}
+    verdict = _of(row, "verdict", Mapping) or {}
     found = {
         "reason": row.get("reason", ""),
-        "concepts": row.get("concepts") or meta.get("concepts", []),
+        "concepts": _of(row, "concepts", list) or _of(meta, "concepts", list) or [],
         "level": row.get("level") or meta.get("level", ""),
         "rationale": meta.get("rationale", ""),
         "question": problem.get("question", ""),
         "answer": problem.get("answer", ""),
-        "agreement": meta.get("agreement", []),
+        "agreement": agreement if len(agreement) == 2 else [],
         "judges": _judges(row),
         "text": row.get("text", "") or _said(row.get("completion", [])),
         "asked": _said(row.get("prompt", [])) if "chosen" in row else "",
         "chosen": _said(row.get("chosen", [])),
         "rejected": _said(row.get("rejected", [])),
-        "verdict": row.get("verdict", {}).get("status", ""),
-        "passes": [meta["passes"], meta["judged"]] if "passes" in meta and "judged" in meta else [],
-        "log_likelihood": meta.get("log_likelihood"),
-        "testcases": meta.get("testcases", {}),
+        "verdict": verdict.get("status", ""),
+        "passes": [passes, judged] if isinstance(passes, int) and isinstance(judged, int) else [],
+        "log_likelihood": _of(meta, "log_likelihood", float),
+        "testcases": tests if tests.keys() >= _TESTS and isinstance(tests["weak"], list) else {},
     }
     return {name: _cut(value) for name, value in found.items()}
 
 
-def _said(messages: Sequence[Mapping[str, Any]]) -> str:
-    return "\n".join(str(one["content"]) for one in messages)
+def _judges(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The judges of a record, each with its ratings, of which there may be none."""
+    judges = _of(_of(row, "meta", Mapping) or {}, "judges", list) or []
+    return [
+        {**judge, "ratings": _of(judge, "ratings", Mapping) or {}} for judge in judges if isinstance(judge, Mapping)
+    ]
+
+
+def _of(row: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """A field, where it is of that type; else None."""
+    value = row.get(name)
+    return value if isinstance(value, kind) else None
+
+
+def _said(messages: Any) -> str:
+    """The words of messages, or a text as it is."""
+    if isinstance(messages, str):
+        return messages
+    turns = messages if isinstance(messages, list) else []
+    return "\n".join(str(one.get("content", "")) for one in turns if isinstance(one, Mapping))
 
 
 def _cut(value: Any) -> Any:

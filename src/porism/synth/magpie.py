@@ -20,14 +20,16 @@ from porism import console, recipe, store
 from porism import sandbox as box
 from porism.engines import LOADS, Engine
 from porism.engines._stage import Staged, kept, starter
+from porism.errors import RecipeError
 from porism.graders import asks_engine
 from porism.models.load import fingerprint
+from porism.problems._language import known_languages
 from porism.records import Message, content_id
 from porism.synth import _products
 from porism.synth._domains import MATHEMATICS, chosen, quotas
 from porism.synth._instructions import template_of
 from porism.synth._prequery import of_family
-from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, scorer_hash
+from porism.synth._responses import Responder, ResponseSettings, nucleus, prompt_hash, reward_code, scorer_hash
 from porism.synth._work import Work, plan
 
 __all__ = ["Settings", "check", "inputs", "run"]
@@ -103,17 +105,23 @@ class Settings(ResponseSettings):
 
 
 def check(settings: Settings) -> None:
-    """Find unknown domains, graders, prompts, engines and families, and wrong quotas, before anything runs.
+    """Find what is wrong in the settings, the domains and the code that they name, before anything runs.
 
     Raises:
         UserError: there is one.
     """
     domains = chosen(settings.domains, settings.domain_file)
     quotas(settings.total, domains, settings.quotas)
-    for domain in domains:
-        asks_engine(domain.kind)
+    for kind in {domain.kind for domain in domains}:
+        asks_engine(kind)
+    if settings.language not in ("", *known_languages()):
+        raise RecipeError(
+            f"language: {settings.language!r} is no language that can be told. Known: {', '.join(known_languages())}; "
+            "empty for any."
+        )
     box.described(settings.sandbox)
     prompt_hash(settings)
+    reward_code(settings)
     if settings.engine not in LOADS and not getattr(settings, "tokenizer", ""):
         template = of_family(settings.family)
         for domain in domains:

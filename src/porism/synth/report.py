@@ -6,9 +6,9 @@ the commands that train on them, and the same figures as ``report.json``. SFT ro
 
 from __future__ import annotations
 
-import html
 import math
 import random
+import re
 import shlex
 import statistics
 from collections import Counter
@@ -26,6 +26,9 @@ from porism.synth._products import NAMES
 
 __all__ = ["Settings", "inputs", "run"]
 
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, which could steer a terminal, and those that turn the direction of a line."""
+_PLAIN = re.compile(r"[\w ,.:;%/()+-]*")
 _SHOWN = 300
 
 
@@ -241,14 +244,18 @@ def _listed(value: Any) -> str:
 
 def _example(one: str | Sequence[str]) -> str:
     """One line: what it says, shortened, as code, so that no text of a model becomes Markdown or HTML."""
-    reason, text = ("", one) if isinstance(one, str) else (f"{_cell(one[0])[:_SHOWN]}: ", one[1])
-    plain = " ".join(text.split()).replace("`", "'")
+    reason, text = ("", one) if isinstance(one, str) else (f"{_cell(one[0])}: ", one[1])
+    plain = " ".join(_UNSEEN.sub(" ", text).split()).replace("`", "'")
     return f"- {reason}`{plain[:_SHOWN]}{'…' if len(plain) > _SHOWN else ''}`"
 
 
-def _cell(text: str) -> str:
-    """One line in which nothing is HTML or ends a table's cell."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")
+def _cell(name: str) -> str:
+    """A name or a reason in a line: as code where it could become Markdown or HTML, or end a table's cell."""
+    plain = " ".join(_UNSEEN.sub(" ", name).split())
+    if _PLAIN.fullmatch(plain):
+        return plain
+    quoted = plain[:_SHOWN].replace("`", "'").replace("|", "/")
+    return f"`{quoted}`"
 
 
 def _next(stages: Mapping[str, Mapping[str, Any]], paths: Mapping[str, str]) -> Iterator[str]:

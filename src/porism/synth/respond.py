@@ -20,7 +20,7 @@ from porism.errors import DataError
 from porism.models.load import fingerprint
 from porism.records import Attempt, Example, Message, Problem, content_id
 from porism.synth import _products
-from porism.synth._responses import Responder, ResponseSettings, prompt_hash, scorer_hash
+from porism.synth._responses import Responder, ResponseSettings, prompt_hash, reward_code, scorer_hash
 
 __all__ = ["Settings", "check", "inputs", "run"]
 
@@ -59,13 +59,14 @@ class _Asked(NamedTuple):
 
 
 def check(settings: Settings) -> None:
-    """Find a wrong prompt, or the name of no sandbox, before anything runs.
+    """Find a wrong prompt, code for rewards that is not there, or the name of no sandbox, before anything runs.
 
     Raises:
-        UserError: one is wrong.
+        UserError: one of them is.
     """
     box.described(settings.sandbox)
     prompt_hash(settings)
+    reward_code(settings)
 
 
 def inputs(settings: Settings) -> dict[str, str]:
