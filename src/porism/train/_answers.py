@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -36,13 +36,16 @@ class Answering:
         loaded: the model; its weights are looked at each time.
         paths: files or stage folders with problems.
         max_tokens: longest answer.
+        ask: makes messages of a problem.
 
     Raises:
         DataError: no problems.
     """
 
-    def __init__(self, loaded: Loaded, paths: Sequence[str], max_tokens: int) -> None:
-        self._loaded, self._sampling = loaded, Sampling(max_tokens=max_tokens)
+    def __init__(
+        self, loaded: Loaded, paths: Sequence[str], max_tokens: int, ask: Callable[[Problem], list[Message]]
+    ) -> None:
+        self._loaded, self._sampling, self._ask = loaded, Sampling(max_tokens=max_tokens), ask
         self._problems = [cast("Problem", record) for path in paths for record in store.read(path, Problem)]
         if not self._problems:
             raise DataError(f"{', '.join(paths)}: no problems to answer.")
@@ -53,13 +56,13 @@ class Answering:
 
         with generating(self._loaded.model):
             replies = Local(self._loaded).generate(
-                [Request(messages=self._asked(one), sampling=self._sampling) for one in self._problems]
+                [Request(messages=self._ask(one), sampling=self._sampling) for one in self._problems]
             )
         attempts = [
             Attempt(
                 problem=problem,
                 strategy="direct",
-                messages=self._asked(problem),
+                messages=self._ask(problem),
                 text=reply.samples[0].text,
                 finish=reply.samples[0].finish,
             )
@@ -71,7 +74,3 @@ class Answering:
             "accuracy": sum(verdict.correct for verdict in verdicts) / total,
             "judged": sum(verdict.status in JUDGED for verdict in verdicts) / total,
         }
-
-    @staticmethod
-    def _asked(problem: Problem) -> list[Message]:
-        return [Message(role="user", content=problem.question)]

@@ -317,7 +317,7 @@ def _answering(settings: Training, loaded: Loaded, network: Any) -> Callable[[],
         return None
     from porism.train._answers import Answering
 
-    return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens)
+    return Answering(loaded._replace(model=network), settings.eval_problems, settings.eval_max_tokens, settings.asked)
 
 
 def _keep_bad(out: store.Output, records: Sequence[Record | Sequence[Record]], rows: Sequence[int]) -> str:

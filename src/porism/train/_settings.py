@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from porism import recipe
 from porism.errors import MissingExtra
 from porism.models.machine import Dtype
+from porism.records import Message, Problem
 
 __all__ = ["LOGGERS", "Method", "ScoreTraining", "Training"]
 
@@ -96,6 +97,10 @@ class Training(recipe.Settings):
     def adapted(self) -> bool:
         """Whether adapters are trained."""
         return self.method != "full"
+
+    def asked(self, problem: Problem) -> list[Message]:
+        """How a problem is asked that is answered while training runs: the question alone."""
+        return [Message(role="user", content=problem.question)]
 
     @model_validator(mode="after")
     def _together(self) -> Self:

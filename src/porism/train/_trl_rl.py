@@ -1,7 +1,7 @@
 """GRPO and RLOO through TRL's trainers, with the same problems, prompts and rewards.
 
 TRL rolls out by itself, and keeps nothing of it for a run that is cut off; what its trainers rewarded is stored at the
-end. What it has no setting for is refused.
+end. The rates and limits of our own trainer hold. What TRL has no setting for is refused.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from porism import store
 from porism.errors import MissingExtra, RecipeError
 from porism.graders import Grading, grade_all
-from porism.models.load import load
+from porism.models.load import Loaded, load
 from porism.models.machine import choose_dtype, choose_threads, prepare
 from porism.records import Attempt
-from porism.train._groups import Rollout, attempts_of
-from porism.train._rewarding import Rewarding
+from porism.train._groups import Group, Rollout, attempts_of
+from porism.train._limits import Limits, rates
+from porism.train._rewarding import Judged, Rewarding
 
 if TYPE_CHECKING:
     from porism.train._feed import Asked
@@ -73,7 +74,7 @@ def run(settings: Settings, out: store.Output) -> None:
     with Grading(settings, grade_all) as grading:
         trainer = trainer_class(
             model=network,
-            reward_funcs=_reward(settings, problems, Rewarding(settings, grading), loaded.fingerprint, kept),
+            reward_funcs=_reward(settings, problems, Rewarding(settings, grading), loaded, kept),
             args=config_class(
                 **{**given(own), **_common(settings), **more(settings), "activation_checkpointing": False}
             ),
@@ -132,23 +133,39 @@ def _rloo(settings: Settings) -> dict[str, Any]:
 
 
 def _reward(
-    settings: Settings, problems: Sequence[Asked], rewarding: Rewarding, model: str, kept: list[Attempt]
+    settings: Settings, problems: Sequence[Asked], rewarding: Rewarding, loaded: Loaded, kept: list[Attempt]
 ) -> Callable[..., list[float | None]]:
-    """Our rewards as a function that TRL can call; it keeps every answer with what it earned."""
+    """Our rewards as a function that TRL can call; it keeps every answer with what it earned, and watches the rates."""
+    limits = Limits(settings, "TRL keeps no roll-outs: with another limit the same command begins anew.")
 
     def reward(
-        completions: Sequence[Any], at: Sequence[int], completion_ids: Sequence[Sequence[int]], **_: Any
+        completions: Sequence[Any],
+        at: Sequence[int],
+        completion_ids: Sequence[Sequence[int]],
+        log_metric: Callable[[str, float], None],
+        **_: Any,
     ) -> list[float | None]:
         attempts = []
         for number, place in enumerate(at):
             one = problems[place]
             ids = [int(token) for token in completion_ids[number]]
-            cut = len(ids) >= settings.max_tokens
+            cut = len(ids) >= settings.max_tokens and ids[-1] != loaded.tokenizer.eos_token_id
             rollout = Rollout(completions[number][0]["content"], ids, [], "length" if cut else "stop")
-            found = attempts_of(one.problem, one.messages, [rollout], len(one.prompt), seed=settings.seed, model=model)
-            attempts += found
+            attempts += attempts_of(
+                one.problem, one.messages, [rollout], len(one.prompt), seed=settings.seed, model=loaded.fingerprint
+            )
         judged = rewarding(attempts, completion_ids)
         kept.extend(one.attempt for one in judged)
+        found = rates([_group(place, at, judged) for place in dict.fromkeys(at)])
+        for name, share in found.shares().items():
+            log_metric(name, share)
+        limits.check(found)
         return [one.reward for one in judged]
 
     return reward
+
+
+def _group(place: int, at: Sequence[int], judged: Sequence[Judged]) -> Group:
+    """The answers to one problem, as far as their rates go."""
+    own = [one for number, one in zip(at, judged, strict=True) if number == place]
+    return Group(place, [], [], [one.attempt for one in own], [one.reward for one in own])
