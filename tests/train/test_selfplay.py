@@ -9,6 +9,7 @@ from train_kit import train
 
 from conftest import attempt
 from porism import store
+from porism.errors import DataError
 from porism.records import Pair
 from porism.train._groups import Group, Rollout
 from porism.train._pairing import Pairing
@@ -142,3 +143,7 @@ def test_trl_takes_the_same_rewards(algorithm: str, tiny_model: Path, tmp_path: 
     earned = [one.meta["reward"] for one in found]
     assert sum(earned[-48:]) > 1.3 * sum(earned[:48])
     assert (tmp_path / "x" / "model" / "model.safetensors").is_file()
+    line = metrics(tmp_path / "x")[0]
+    assert {"unjudged", "truncated", "failed", "zero_variance"} <= set(line)
+    with pytest.raises(DataError, match="answers were cut off, more than max_truncated=0.1.*TRL keeps no roll-outs"):
+        learn(tmp_path, "y", tiny_model, algorithm=algorithm, backend="trl", samples=16, max_truncated=0.1)
