@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from porism import find, recipe, store
 from porism.errors import PorismError, RecipeError
 from porism.graders import Grading, asks_engine, grading_inputs
-from porism.records import JUDGED, Attempt, Status, Verdict
+from porism.prompts import templates
+from porism.records import JUDGED, Attempt, Status, Verdict, content_id
 from porism.train._groups import judged
 from porism.train._rolling import Rolling
 
@@ -52,10 +53,11 @@ def check(settings: Rolling) -> None:
 
 
 def inputs(settings: Rolling) -> dict[str, str]:
-    """Hashes of what grading and rewards read besides the problems: a judge, graders and rewards in files."""
+    """Hashes of what is read besides the problems: a prompt template, a judge, graders and rewards in files."""
     files = [store.locate(path) for path in settings.input]
     own = [Path(name.rpartition(":")[0]).expanduser() for name in settings.rewards if ".py:" in name]
-    return {**grading_inputs(settings, files), **store.hashes(path for path in own if path.is_file())}
+    prompt = {"prompt": content_id(templates.source(settings.prompt))} if settings.prompt else {}
+    return {**grading_inputs(settings, files), **store.hashes(path for path in own if path.is_file()), **prompt}
 
 
 class Rewarding:

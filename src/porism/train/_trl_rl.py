@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from porism.train._feed import Asked
     from porism.train.rl import Settings
 
-__all__ = ["run"]
+__all__ = ["run", "told"]
 
 _UNKNOWN = (
     "micro_batch_tokens", "eval_problems", "train_layers", "peft", "minibatches", "choose", "retire_after", "engine",
@@ -33,6 +33,8 @@ _UNKNOWN = (
     "baseline", "least_reward", "gamma", "gae_lambda", "whiten", "value_clip", "value_weight", "critic_warmup",
 )  # fmt: skip
 _LOSSES = {None: "grpo", "answer": "grpo", "token": "dapo", "constant": "dr_grpo"}
+_CLIP = 0.2
+"""How far the ratio counts in both algorithms where nothing is set; TRL would take one bound for the other."""
 
 
 def run(settings: Settings, out: store.Output) -> None:
@@ -59,7 +61,7 @@ def run(settings: Settings, out: store.Output) -> None:
     dtype = out.keep("dtype", choose_dtype(settings.dtype))
     out.keep("trl", trl.__version__)
     transformers.set_seed(settings.seed)
-    loaded = load(settings.model, "float32")
+    loaded = load(settings.model, "float32", four_bit=settings.method == "qlora")
     problems = asked(settings, loaded.tokenizer)
     network = _network.prepare(loaded, settings)
     base = _network.name_base(network, settings)
@@ -69,15 +71,13 @@ def run(settings: Settings, out: store.Output) -> None:
     steps = settings.max_steps or per * math.ceil(settings.epochs * math.ceil(len(problems) / settings.batch_size))
     own = arguments(settings, Job([], None, steps=steps), dtype, checkpoints, rate(settings, network, "policy"))  # type: ignore[arg-type]
     kept: list[Attempt] = []
-    kinds = {"grpo": (trl.GRPOTrainer, trl.GRPOConfig, _grpo), "rloo": (trl.RLOOTrainer, trl.RLOOConfig, _rloo)}
-    trainer_class, config_class, more = kinds[settings.algorithm]
+    kinds = {"grpo": (trl.GRPOTrainer, trl.GRPOConfig), "rloo": (trl.RLOOTrainer, trl.RLOOConfig)}
+    trainer_class, config_class = kinds[settings.algorithm]
     with Grading(settings, grade_all) as grading:
         trainer = trainer_class(
             model=network,
             reward_funcs=_reward(settings, problems, Rewarding(settings, grading), loaded, kept),
-            args=config_class(
-                **{**given(own), **_common(settings), **more(settings), "activation_checkpointing": False}
-            ),
+            args=config_class(**{**given(own), **told(settings)}),
             train_dataset=datasets.Dataset.from_list(
                 [{"prompt": one.messages, "at": at} for at, one in enumerate(problems)]
             ),
@@ -108,8 +108,12 @@ def _refuse(settings: Settings) -> None:
             raise RecipeError(f"{name}: TRL has no such setting. Leave it out, or take backend porism.")
 
 
-def _common(settings: Settings) -> dict[str, Any]:
-    low, high = settings.clip_low, settings.clip_high
+def told(settings: Settings) -> dict[str, Any]:
+    """The settings in TRL's words, but for those of every training."""
+    low, high = (_CLIP if one is None else one for one in (settings.clip_low, settings.clip_high))
+    own = {"normalize_advantages": settings.normalise}
+    if settings.algorithm == "grpo":
+        own = {"loss_type": _LOSSES[settings.average], "scale_rewards": settings.scale}
     return {
         "per_device_train_batch_size": min(settings.micro_batch_size, settings.batch_size) * settings.samples,
         "gradient_accumulation_steps": math.ceil(settings.batch_size / settings.micro_batch_size),
@@ -118,18 +122,11 @@ def _common(settings: Settings) -> dict[str, Any]:
         "temperature": settings.temperature,
         "beta": settings.beta,
         "num_iterations": settings.updates,
-        "gradient_checkpointing": False,
-        **({"epsilon": low} if low is not None else {}),
-        **({"epsilon_high": high} if high is not None else {}),
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "epsilon": low,
+        "epsilon_high": high,
+        **own,
     }
-
-
-def _grpo(settings: Settings) -> dict[str, Any]:
-    return {"loss_type": _LOSSES[settings.average], "scale_rewards": settings.scale}
-
-
-def _rloo(settings: Settings) -> dict[str, Any]:
-    return {"normalize_advantages": settings.normalise}
 
 
 def _reward(
