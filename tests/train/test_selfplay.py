@@ -133,6 +133,7 @@ def test_online_dpo(model: Path, tmp_path: Path) -> None:
     assert margins[-1] > 0.01  # the reference is where training began
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_trl_is_told_every_setting(tmp_path: Path) -> None:
     """Each under its name there; bounds that are not set are ours."""
     trl = pytest.importorskip("trl")

@@ -122,7 +122,7 @@ def told(settings: Settings) -> dict[str, Any]:
         "temperature": settings.temperature,
         "beta": settings.beta,
         "num_iterations": settings.updates,
-        "gradient_checkpointing": settings.gradient_checkpointing,
+        "activation_checkpointing": settings.gradient_checkpointing,
         "epsilon": low,
         "epsilon_high": high,
         **own,
