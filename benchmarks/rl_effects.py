@@ -6,8 +6,9 @@ python benchmarks/rl_effects.py --recipes rl-grpo --seeds 21
 python benchmarks/rl_effects.py --small    # one problem or two and one step each, to standard output
 
 Every seed draws its own problems, and its run stands in runs/rl-effects/SEED: the same command goes on where it was cut
-off, and takes runs that are finished as they are. Accuracy is at temperature 0, one answer a problem. The interval is that
-of a mean of clusters: a problem that several seeds drew is one. Figures of recipes that were not asked for stay in the file.
+off, and takes runs that are finished as they are. Accuracy is at temperature 0, one answer a problem. The interval is
+that of a mean of clusters: a problem that several seeds drew is one. Figures of recipes that were not asked for stay in
+the file.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def main() -> None:
         found = {name: of_recipe(name, arguments) for name in arguments.recipes}
     kept = {} if arguments.small else before().get("effects", {})
     result = {
-        "what": "accuracy on held-out instances before and after training on checked answers, in points, 95 % intervals",
+        "what": "accuracy on held-out instances before and after learning from checked answers, with 95 % intervals",
         "targets": TARGETS,
         "effects": {**kept, **found},
         "command": " ".join(["python benchmarks/rl_effects.py", *sys.argv[1:]]),

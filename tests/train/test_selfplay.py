@@ -138,8 +138,16 @@ def test_trl_is_told_every_setting(tmp_path: Path) -> None:
     """Each under its name there; bounds that are not set are ours."""
     trl = pytest.importorskip("trl")
     common = {"samples": 6, "batch_size": 8, "micro_batch_size": 2, "max_tokens": 9, "temperature": 0.7, "beta": 0.2}
-    wanted = {"num_generations": 6, "per_device_train_batch_size": 12, "gradient_accumulation_steps": 4, "beta": 0.2,
-              "max_completion_length": 9, "temperature": 0.7, "num_iterations": 3, "gradient_checkpointing": True}  # fmt: skip
+    wanted = {
+        "num_generations": 6,
+        "per_device_train_batch_size": 12,
+        "gradient_accumulation_steps": 4,
+        "beta": 0.2,
+        "max_completion_length": 9,
+        "temperature": 0.7,
+        "num_iterations": 3,
+        "gradient_checkpointing": True,
+    }
     for own, theirs, kind in (
         ({"average": "token", "scale": "batch", "clip_low": 0.1},
          {"loss_type": "dapo", "scale_rewards": "batch", "epsilon": 0.1, "epsilon_high": 0.2}, trl.GRPOConfig),
@@ -147,7 +155,8 @@ def test_trl_is_told_every_setting(tmp_path: Path) -> None:
          {"loss_type": "dr_grpo", "scale_rewards": "none", "epsilon": 0.2, "epsilon_high": 0.3}, trl.GRPOConfig),
         ({"algorithm": "rloo", "normalise": True}, {"normalize_advantages": True, "epsilon": 0.2}, trl.RLOOConfig),
     ):  # fmt: skip
-        found = _trl_rl.told(rl.Settings(input=["x"], updates=3, gradient_checkpointing=True, **common, **own))  # type: ignore[arg-type]
+        given: dict[str, Any] = {"input": ["x"], "updates": 3, "gradient_checkpointing": True, **common, **own}
+        found = _trl_rl.told(rl.Settings(**given))
         config = kind(**found, output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none")
         assert {name: getattr(config, name) for name in wanted | theirs} == wanted | theirs
 

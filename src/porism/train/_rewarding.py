@@ -161,8 +161,8 @@ def _columns(name: str, function: Callable[..., Any]) -> _Reward:
     """A function with TRL's signature, ``reward(prompts, completions, **columns)``, as one of attempts.
 
     Columns are ``completion_ids``, the problem's fields (``answer``, ``question``, ``solution``, ``kind``, ``source``,
-    ``group``), what its ``meta`` has, and ``labels``, which is the answer unless ``meta`` says otherwise. A function that
-    does not take them all, by ``**columns``, is given those that it names.
+    ``group``), what its ``meta`` has, and ``labels``, which is the answer unless ``meta`` says otherwise. A function
+    without ``**columns`` is given those that it names.
     """
     if not callable(function):
         raise RecipeError(f"{name}: expected a function reward(prompts, completions, **columns), got {function!r:.60}.")
