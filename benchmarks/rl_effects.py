@@ -1,6 +1,6 @@
 """What learning from checked answers gains: accuracy on held-out instances before and after, over several seeds.
 
-python benchmarks/quickstart.py            # or: porism run recipes/quickstart/recipe.yaml, whose model it starts from
+porism run recipes/quickstart/recipe.yaml  # whose model it starts from
 python benchmarks/rl_effects.py            # four recipes, three seeds each → results/rl_effects.json
 python benchmarks/rl_effects.py --recipes rl-grpo --seeds 21
 python benchmarks/rl_effects.py --small    # one problem or two and one step each, to standard output

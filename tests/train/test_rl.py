@@ -258,7 +258,7 @@ def test_evaluations_ask_as_roll_outs_do(tiny_model: Path, tmp_path: Path) -> No
     asked = Settings(input=["x"], system="Be brief.", instruction="Think.").asked(problem(3))
     assert [one["content"] for one in asked] == ["Be brief.", "What is 3 + 1?\n\nThink."]
     rows = problems(tmp_path, 2)
-    own = {"eval_problems": [rows], "eval_every": 1, "eval_max_tokens": 4, "system": "Be brief."}
+    own: dict[str, Any] = {"eval_problems": [rows], "eval_every": 1, "eval_max_tokens": 4, "system": "Be brief."}
     learn(tmp_path, "x", tiny_model, max_steps=2, **own)
     assert [line["eval_accuracy"] for line in metrics(tmp_path / "x") if "eval_accuracy" in line] == [0.0, 0.0]
 
