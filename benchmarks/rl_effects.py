@@ -35,7 +35,9 @@ HELD_OUT, OTHERS = "held-out instances", "kinds not practised"
 SMALL = [
     "model=smollm2-135m",
     "practice.tasks={chain_sum: {count: 4}}",
+    "longer.tasks={chain_sum: {count: 2}}",
     "instances.tasks={chain_sum: {count: 2}}",
+    "longer-instances.tasks={chain_sum: {count: 2, min_terms: 4}}",
     "others.tasks={lcm: {count: 2, min_value: 2, max_value: 12}}",
     "before.max_tokens=8",
     "after.max_tokens=8",
@@ -94,7 +96,8 @@ def main() -> None:
 def before() -> dict[str, Any]:
     """The file as it stands."""
     file = RESULTS / f"{NAME}.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}  # type: ignore[no-any-return]
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
 
 
 def of_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _refuse(settings: Settings) -> None:
 def told(settings: Settings) -> dict[str, Any]:
     """The settings in TRL's words, but for those of every training."""
     low, high = (_CLIP if one is None else one for one in (settings.clip_low, settings.clip_high))
-    own = {"normalize_advantages": settings.normalise}
+    own: dict[str, Any] = {"normalize_advantages": settings.normalise}
     if settings.algorithm == "grpo":
         own = {"loss_type": _LOSSES[settings.average], "scale_rewards": settings.scale}
     return {
