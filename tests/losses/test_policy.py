@@ -7,7 +7,19 @@ import torch
 
 from porism import find
 from porism.losses.kl import kl
-from porism.losses.policy import Rollouts, Tokens, averaged, clipped, expert, grpo, gspo, ppo, reinforce_plus_plus, rloo
+from porism.losses.policy import (
+    Rollouts,
+    Tokens,
+    averaged,
+    clipped,
+    expert,
+    grpo,
+    gspo,
+    ppo,
+    reinforce_plus_plus,
+    rloo,
+    whitened,
+)
 
 ALGORITHMS = find.names("porism.losses.policy")
 LENGTHS = [2, 3, 1, 2]
@@ -84,6 +96,33 @@ def test_an_answer_without_a_reward_has_no_part(name: str) -> None:
     assert not torch.isnan(found).any()
     assert found[5] == 0
     assert module.advantages(rollouts([NAN] * 4)).advantages.tolist() == [0.0] * 8
+
+
+@pytest.mark.parametrize("reward", [1.1, 0.1, 1 / 3, -7.3])
+@pytest.mark.parametrize("size", [3, 7, 8])
+def test_equal_rewards_leave_nothing(reward: float, size: int) -> None:
+    """Not even a rounding error, which Adam would make steps of full size from."""
+    given = Rollouts(
+        rewards=torch.full((2 * size,), reward),
+        group=torch.arange(2).repeat_interleave(size),
+        answer=torch.arange(2 * size).repeat_interleave(3),
+        penalty=torch.zeros(6 * size),
+    )
+    for scale in ("group", "batch", "none"):
+        assert not grpo.advantages(given, scale=scale).advantages.any()
+    for normalise in (False, True):
+        assert not rloo.advantages(given, normalise=normalise).advantages.any()
+    for baseline in (False, True):
+        assert not reinforce_plus_plus.advantages(given, baseline=baseline).advantages.any()
+    assert not ppo.advantages(given, gae_lambda=1.0).advantages.any()
+
+
+def test_whitening() -> None:
+    numbers, judged = torch.tensor([1.0, 2.0, 9.0, 6.0]), torch.tensor([True, True, False, True])
+    found = whitened(numbers, judged)
+    assert found[2] == 0
+    assert found[judged].tolist() == pytest.approx([-2 / math.sqrt(7), -1 / math.sqrt(7), 3 / math.sqrt(7)])
+    assert whitened(numbers, torch.tensor([False, True, False, False])).tolist() == [0.0, 2.0, 0.0, 0.0]
 
 
 def test_the_penalty_is_taken_off() -> None:

@@ -9,7 +9,7 @@ from conftest import attempt, problem
 from porism import store
 from porism.records import Attempt
 
-__all__ = ["CODE", "LETTERS", "attempts", "code", "guesser", "learn", "metrics", "problems"]
+__all__ = ["CODE", "LETTERS", "VALUES", "attempts", "code", "guesser", "learn", "metrics", "problems"]
 
 LETTERS = """
 def reward(prompts, completions, answer, **columns):
@@ -31,6 +31,18 @@ CODE = {
         "    return [len(ids) / 8 for ids in completion_ids]\n"
     ),
 }
+
+
+VALUES = {
+    "samples": 4,
+    "batch_size": 2,
+    "micro_batch_size": 2,
+    "max_tokens": 8,
+    "max_steps": 4,
+    "max_truncated": 1.0,
+    "lr": 1e-2,
+}
+"""Settings of every training here, unless it says otherwise."""
 
 
 def problems(tmp_path: Path, count: int = 6, **changes: Any) -> str:
@@ -55,17 +67,7 @@ def learn(
 ) -> Any:
     """A training on the tiny model, rewarded by code of the user's own; its settings may be overridden."""
     rows = problems(tmp_path, **({"answer": answer} if answer else {}))
-    values = {
-        "rewards": {code(tmp_path, reward): 1.0},
-        "samples": 4,
-        "batch_size": 2,
-        "micro_batch_size": 2,
-        "max_tokens": 8,
-        "max_steps": 4,
-        "max_truncated": 1.0,
-        "lr": 1e-2,
-        **settings,
-    }
+    values = {"rewards": {code(tmp_path, reward): 1.0}, **VALUES, **settings}
     return train(part, tmp_path / target, rows, model, **values)
 
 

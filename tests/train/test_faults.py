@@ -4,14 +4,12 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_running import command
-from train_kit import assistant, metrics, pair, train, user, write
+from train_kit import assistant, begun, command, metrics, pair, saved, train, user, write
 
 from conftest import attempt, lines
 from porism import store
@@ -26,20 +24,17 @@ def test_a_full_disk_leaves_the_last_checkpoint_good(tiny_model: Path, tmp_path:
     rows = write(tmp_path / "p.jsonl", [pair(number) for number in range(16)])
     settings = {"max_steps": 60, "checkpoint_every": 2}
     train("dpo", tmp_path / "whole", rows, tiny_model, **settings)
-    again = [sys.executable, "-m", "porism", *command("dpo", tmp_path / "cut", rows, tiny_model, **settings)]
-    child = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    checkpoints, end = tmp_path / "cut" / "checkpoints", time.monotonic() + 120
-    while not list(checkpoints.glob("checkpoint-*/complete")) and time.monotonic() < end:
-        time.sleep(0.02)
+    again = command("dpo", tmp_path / "cut", rows, tiny_model, **settings)
+    child = begun(again, lambda: saved(tmp_path / "cut"), stderr=subprocess.PIPE)
     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
     told = child.communicate()[1]
     assert child.returncode == 2, told
     assert "cannot be written" in told
     assert "Traceback" not in told
-    (kept,) = checkpoints.glob("checkpoint-*")
+    (kept,) = (tmp_path / "cut" / "checkpoints").glob("checkpoint-*")
     assert (kept / "complete").is_file()
     assert f"the last whole checkpoint is {kept}" in told
-    subprocess.run(again, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "porism", *again], check=True, capture_output=True)
     a, b = (store.sha256(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "cut"))
     assert a == b
 

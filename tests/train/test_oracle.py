@@ -1,35 +1,29 @@
 """Losses and gradients against TRL's trainers, on the same weights and the same tokens, in float32."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from oracle_kit import QUIET, TOLERANCE, gradients, network_of, of_porism, options, same
 
 from porism.find import find
-from porism.models import packing
 from porism.models.load import load
 from porism.models.packing import Answer, Item
 from porism.models.scores import ScoreModel
 from porism.train import distill, dpo, kto, reward, sft
 from porism.train._model import LanguageModel
 from porism.train._reference import _summed
-from porism.train._trainer import _divisors
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-]
+pytestmark = QUIET
 
 PROMPTS = ["What is 2 + 3?", "Tell me the sum of ten and eleven.", "7 - 4 ="]
 CHOSEN = ["2 + 3 = 5, so 5.", "21", "The answer is three."]
 REJECTED = ["6", "I do not know what that could be.", "4 it is"]
-TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +40,8 @@ def other(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(tmp_path: Path) -> dict[str, Any]:
-    return {
-        "output_dir": str(tmp_path),
-        "per_device_train_batch_size": 3,
-        "report_to": "none",
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "max_length": None,
-        "disable_tqdm": True,
-    }
-
-
-def gradients(network: Any) -> dict[str, torch.Tensor]:
-    found = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
-    network.zero_grad()
-    return found
+def rows_at_once(tmp_path: Path) -> dict[str, Any]:
+    return options(tmp_path, per_device_train_batch_size=3, max_length=None)
 
 
 def of_trl(trainer: Any) -> tuple[Any, float, dict[str, torch.Tensor]]:
@@ -73,29 +52,6 @@ def of_trl(trainer: Any) -> tuple[Any, float, dict[str, torch.Tensor]]:
     loss = trainer.compute_loss(trainer.model, batch)
     loss.backward()
     return kept, float(loss), gradients(trainer.model)
-
-
-def of_porism(objective: Callable[..., Any], network: Any, items: Sequence[Item]) -> tuple[float, Any]:
-    network.train()
-    batch = packing.pack(items)
-    loss = objective(network, batch, _divisors(packing.totals([batch]))).loss
-    loss.backward()
-    return float(loss.detach()), gradients(network)
-
-
-def same(ours: tuple[float, Any], theirs: tuple[float, Any]) -> None:
-    assert ours[0] == pytest.approx(theirs[0], rel=TOLERANCE)
-    assert ours[1].keys() == theirs[1].keys()
-    size = torch.stack([grad.norm() for grad in theirs[1].values()]).norm()
-    away = torch.stack([(ours[1][name] - grad).norm() for name, grad in theirs[1].items()]).norm()
-    assert size > 0
-    assert float(away / size) <= TOLERANCE
-
-
-def network_of(folder: Path, **named: Any) -> Any:
-    network = load(str(folder), **named).model
-    network.set_attn_implementation(packing.ATTENTION)
-    return network
 
 
 def rows_of(ids: torch.Tensor, mask: torch.Tensor, completion: torch.Tensor) -> list[tuple[list[int], list[int]]]:
@@ -113,7 +69,7 @@ def text_rows(**columns: Sequence[Any]) -> Any:
 def test_sft(tiny_model: Path, tmp_path: Path) -> None:
     trainer = trl.SFTTrainer(
         model=str(tiny_model),
-        args=trl.SFTConfig(**options(tmp_path), model_init_kwargs={"dtype": "float32"}),
+        args=trl.SFTConfig(**rows_at_once(tmp_path), model_init_kwargs={"dtype": "float32"}),
         train_dataset=text_rows(completion=CHOSEN),
     )
     batch, *theirs = of_trl(trainer)
@@ -134,7 +90,7 @@ def test_reward(tiny_model: Path, tmp_path: Path) -> None:
         trainer = trl.RewardTrainer(
             model=str(start),
             args=trl.RewardConfig(
-                **options(tmp_path),
+                **rows_at_once(tmp_path),
                 center_rewards_coefficient=centre or None,
                 model_init_kwargs={"dtype": "float32"},
             ),
@@ -170,7 +126,7 @@ def test_dpo_and_its_relatives(tiny_model: Path, other: Path, tmp_path: Path) ->
     trainer = trl.DPOTrainer(
         model=str(tiny_model),
         ref_model=load(str(other)).model,
-        args=trl.DPOConfig(**options(tmp_path), beta=0.3, model_init_kwargs={"dtype": "float32"}),
+        args=trl.DPOConfig(**rows_at_once(tmp_path), beta=0.3, model_init_kwargs={"dtype": "float32"}),
         train_dataset=text_rows(chosen=CHOSEN, rejected=REJECTED),
     )
     network, frozen = network_of(tiny_model), LanguageModel(network_of(other))
@@ -226,7 +182,7 @@ def test_kto(tiny_model: Path, other: Path, tmp_path: Path) -> None:
         model=str(tiny_model),
         ref_model=load(str(other)).model,
         args=trl.KTOConfig(
-            **options(tmp_path), beta=0.3, undesirable_weight=1.4, model_init_kwargs={"dtype": "float32"}
+            **rows_at_once(tmp_path), beta=0.3, undesirable_weight=1.4, model_init_kwargs={"dtype": "float32"}
         ),
         train_dataset=text_rows(completion=CHOSEN, label=labels),
     )

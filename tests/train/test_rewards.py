@@ -8,10 +8,12 @@ from train_kit import pair, train, write
 from conftest import attempt, problem
 from porism.errors import RecipeError
 from porism.find import find, names
-from porism.graders import Scorer
+from porism.graders import Grading, Scorer, grade_all
 from porism.records import Attempt, Status
+from porism.train._rewarding import Rewarding, inputs
 from porism.train.rewards import correct, distance, language, length, model
 from porism.train.rewards import format as stated
+from porism.train.rl import Settings
 
 FAILED = attempt(9, Status.ERROR, finish="error", error="the engine died", text="")
 
@@ -61,6 +63,47 @@ def test_distance() -> None:
     assert distance.reward(tries, distance="5-4-3-2-1") == [5.0, 3.0, None]
     own = attempt(1, text="3", problem=problem(1, meta={"distance": {"shape": "linear", "scale": 2}}))
     assert distance.reward([own]) == [0.5]  # what the problem itself says comes first
+
+
+def test_a_function_is_given_the_columns_that_it_names(tiny_model: Path, tmp_path: Path) -> None:
+    """Without ``**columns`` too, and a tensor of rewards will do."""
+    file = tmp_path / "own.py"
+    file.write_text(
+        "import torch\n\n\ndef named(labels, completions):\n"
+        "    return torch.tensor([float(one[0]['content'] == label) for one, label in zip(completions, labels)])\n\n\n"
+        "def missing(level, **columns):\n    return [1.0]\n"
+    )
+    settings = Settings(input=["x"], model=str(tiny_model), rewards={f"{file}:named": 2.0})
+    with Grading(settings, grade_all) as grading:
+        found = Rewarding(settings, grading)([said("2"), said("3")])
+        assert [one.reward for one in found] == [2.0, 0.0]
+        settings = settings.model_copy(update={"rewards": {f"{file}:missing": 1.0, f"{file}:named": 1.0}})
+        (found,) = Rewarding(settings, grading)([said("2")])
+        assert found.reward is None
+        assert "missing: it failed with TypeError" in found.attempt.meta["no_reward"]
+
+
+def test_a_judge_and_another_grader_as_rewards(tiny_model: Path) -> None:
+    judge = {"judge_engine": "scripted", "judge_options": {"default": "It is.\nVERDICT: CORRECT"}}
+    settings = Settings(input=["x"], model=str(tiny_model), rewards={"judge": 1.0, "number": 0.5}, **judge)
+    with Grading(settings, grade_all) as grading:
+        found = Rewarding(settings, grading)([said("#### 2"), said("#### 3"), said("I cannot say")])
+    assert [one.reward for one in found] == [1.5, 1.0, None]
+    assert found[1].attempt.meta["rewards"] == {"judge": 1.0, "number": 0.0}
+
+
+def test_what_a_training_depends_on(tmp_path: Path) -> None:
+    """A prompt template and a reward in files, by what they say."""
+    rows = write(tmp_path / "p.jsonl", [problem(1)])
+    prompt, own = tmp_path / "mine.txt", tmp_path / "own.py"
+    own.write_text("def worth(**columns):\n    return [1.0]\n")
+    prompt.write_text("Q: {{ question }}")
+    settings = Settings(input=[rows], prompt=str(prompt), rewards={f"{own}:worth": 1.0})
+    first = inputs(settings)
+    for file in (prompt, own):
+        file.write_text(file.read_text() + " ")
+        assert inputs(settings) != first
+        first = inputs(settings)
 
 
 def test_a_reward_model(tiny_model: Path, tmp_path: Path) -> None:

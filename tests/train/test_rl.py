@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from rl_kit import attempts, learn, metrics
+from rl_kit import attempts, learn, metrics, problems
 from train_kit import train
 
 from conftest import problem
@@ -252,6 +252,15 @@ def test_one_step_off(tiny_model: Path, tmp_path: Path) -> None:
     learn(tmp_path, "c", tiny_model, staleness=1, max_steps=4, importance_cap=0.0)
     a, b, c = (store.sha256(tmp_path / name / "model" / "model.safetensors") for name in "abc")
     assert a == b != c
+
+
+def test_evaluations_ask_as_roll_outs_do(tiny_model: Path, tmp_path: Path) -> None:
+    asked = Settings(input=["x"], system="Be brief.", instruction="Think.").asked(problem(3))
+    assert [one["content"] for one in asked] == ["Be brief.", "What is 3 + 1?\n\nThink."]
+    rows = problems(tmp_path, 2)
+    own: dict[str, Any] = {"eval_problems": [rows], "eval_every": 1, "eval_max_tokens": 4, "system": "Be brief."}
+    learn(tmp_path, "x", tiny_model, max_steps=2, **own)
+    assert [line["eval_accuracy"] for line in metrics(tmp_path / "x") if "eval_accuracy" in line] == [0.0, 0.0]
 
 
 def test_settings_say_their_algorithms_defaults() -> None:

@@ -1,18 +1,19 @@
 """What goes wrong while it learns from roll-outs: counted, explained, gone on from, nothing lost."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rl_kit import CODE, attempts, learn, metrics, problems
+from rl_kit import CODE, VALUES, attempts, learn, metrics, problems
+from train_kit import begun, command, train, write
 
+from conftest import problem
 from porism import store
 from porism.errors import DataError, RecipeError
+from porism.records import Status
 from porism.train import _sampler
 from porism.train._journal import Journal, Place
 
@@ -42,6 +43,34 @@ def test_a_broken_reward_stops_and_keeps_the_roll_outs(name: str, told: str, tin
     journal = Journal(tmp_path / "x" / "rollouts")
     assert Place(0, 0, "sampled") in journal
     assert Place(0, 0, "judged") not in journal
+
+
+def test_a_grader_that_crashes_costs_the_answers_that_it_fails_on(tiny_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from porism.records import Status, Verdict\n\n\ndef grade(problem, attempt, *, profile):\n"
+        "    if attempt.sample % 2:\n        raise ZeroDivisionError('no such thing')\n"
+        "    right = attempt.sample == 0\n"
+        "    return Verdict(status=Status.CORRECT if right else Status.WRONG, answer='1')\n"
+    )
+    rows = write(tmp_path / "own.jsonl", [problem(number, kind=f"{file}:grade") for number in range(4)])
+    values = {**VALUES, "samples": 8, "max_steps": 2, "max_failed": 1.0}
+    train("rl", tmp_path / "x", rows, tiny_model, **values)
+    found = attempts(tmp_path / "x")
+    lost = [one for one in found if "reward" not in one.meta]
+    assert [one.sample % 2 for one in lost] == [1] * 16
+    assert all("ZeroDivisionError" in one.meta["no_reward"] for one in lost)
+    assert {one.meta["reward"] for one in found if one.sample % 2 == 0} == {0.0, 1.0}
+    assert [line["failed"] for line in metrics(tmp_path / "x")] == [0.5, 0.5]
+    with pytest.raises(DataError, match="could not be run or graded, more than max_failed=0.2.*ZeroDivisionError"):
+        train("rl", tmp_path / "y", rows, tiny_model, **{**values, "samples": 16, "max_failed": 0.2})
+
+
+def test_a_reward_of_ones_own_needs_no_answer_to_compare_with(tiny_model: Path, tmp_path: Path) -> None:
+    """Graders that cannot read the reference are no failure where no reward asks them."""
+    learn(tmp_path, "x", tiny_model, answer="a long walk", samples=16, max_steps=2)
+    assert {one.verdict.status for one in attempts(tmp_path / "x") if one.verdict} == {Status.GOLD_UNPARSED}
+    assert [line["failed"] for line in metrics(tmp_path / "x")] == [0.0, 0.0]
 
 
 def test_a_service_that_was_down_costs_nothing(tiny_model: Path, tmp_path: Path, monkeypatch: Any) -> None:
@@ -124,25 +153,19 @@ def test_killed_at_any_moment(algorithm: str, staleness: int, tiny_model: Path, 
     }
     own = {"rewards": {f"{tmp_path / 'slow.py'}:reward": 1.0}}
     learn(tmp_path, "whole", tiny_model, **own, **more)
-    settings = {"batch_size": 2, "micro_batch_size": 2, "samples": 4, "max_tokens": 8, "max_truncated": 1.0, "lr": 1e-2,
-                "threads": 1, "dtype": "float32", **more}  # fmt: skip
-    command = [sys.executable, "-m", "porism", "train", "rl", "--input", problems(tmp_path), "--model", str(tiny_model)]
-    command += ["--rewards", f"{{{tmp_path / 'slow.py'}:reward: 1.0}}", "--output", str(tmp_path / "cut")]
-    command += [f"{name}={value}" for name, value in settings.items()]
+    asked = {"rewards": f"{{{tmp_path / 'slow.py'}:reward: 1.0}}", **VALUES, **more}
+    words = command("rl", tmp_path / "cut", problems(tmp_path), tiny_model, **asked)
     journal = tmp_path / "cut" / "rollouts" / "journal.jsonl"
 
     def lines() -> int:
         return journal.read_bytes().count(b"\n") if journal.is_file() else 0
 
     for least in (1, 4, 9):  # a roll-out that is not judged; in between; some iterations later
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 400
-        while lines() < least and time.monotonic() < end and child.poll() is None:
-            time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
+        child = begun(words, lambda least=least: lines() >= least)  # type: ignore[misc]
+        child.send_signal(signal.SIGKILL)
         child.wait()
         assert lines() >= least
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "porism", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert _end(tmp_path / "cut") == _end(tmp_path / "whole")
 

@@ -6,24 +6,21 @@ from typing import Any
 
 import pytest
 import torch
-from test_oracle import TOLERANCE, gradients, network_of, of_porism, same
+from oracle_kit import QUIET, TOLERANCE, gradients, network_of, of_porism, options, same
 
+from porism.losses.kl import kl
 from porism.losses.policy import Rollouts
 from porism.models.load import load
 from porism.models.packing import Answer, Item
 from porism.train._critic import Critic
 from porism.train._model import LanguageModel
-from porism.train._policy import objective
+from porism.train._policy import measure, objective
 from porism.train.rl import Settings
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-]
+pytestmark = QUIET
 
 PROMPTS = ["What is 2 + 3?", "Seven."]
 GROUP = 4
@@ -42,19 +39,22 @@ def rolled(trainer: Any) -> dict[str, Any]:
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
 
 
-def options(tmp_path: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "output_dir": str(tmp_path),
-        "per_device_train_batch_size": 2 * GROUP,
-        "num_generations": GROUP,
-        "max_completion_length": 12,
-        "report_to": "none",
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "disable_tqdm": True,
-        **more,
-    }
+def arguments(tmp_path: Path, **more: Any) -> dict[str, Any]:
+    """Arguments of TRL's: both problems and all of their answers in one step."""
+    sizes = {"per_device_train_batch_size": 2 * GROUP, "num_generations": GROUP, "max_completion_length": 12}
+    return options(tmp_path, **sizes, **more)
+
+
+def trainer_of(kind: str, model: Path, tmp_path: Path, **more: Any) -> Any:
+    """A trainer of TRL's: GRPO or RLOO."""
+    loaded = load(str(model))
+    return getattr(trl, f"{kind}Trainer")(
+        model=loaded.model,
+        reward_funcs=worth,
+        args=getattr(trl, f"{kind}Config")(**arguments(tmp_path, **more)),
+        train_dataset=datasets.Dataset.from_dict({"prompt": PROMPTS}),
+        processing_class=loaded.tokenizer,
+    )
 
 
 def groups_of(inputs: dict[str, Any]) -> list[tuple[list[int], list[int]]]:
@@ -123,18 +123,10 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_grpo(name: str, tiny_model: Path, tmp_path: Path) -> None:
     theirs, ours = CASES[name]
-    given = {"loss_type": "grpo", "beta": 0.0, **theirs}
-    loaded = load(str(tiny_model))
-    trainer = trl.GRPOTrainer(
-        model=loaded.model,
-        reward_funcs=worth,
-        args=trl.GRPOConfig(**options(tmp_path, **given)),
-        train_dataset=datasets.Dataset.from_dict({"prompt": PROMPTS}),
-        processing_class=loaded.tokenizer,
-    )
+    trainer = trainer_of("GRPO", tiny_model, tmp_path, **{"loss_type": "grpo", "beta": 0.0, **theirs})
     inputs = rolled(trainer)
     settings = Settings(input=["x"], max_tokens=12, **ours)
-    advantages = estimated(settings, inputs, rewards_of(inputs, loaded.tokenizer))
+    advantages = estimated(settings, inputs, rewards_of(inputs, trainer.processing_class))
     torch.testing.assert_close(advantages, inputs["advantages"], rtol=TOLERANCE, atol=1e-6)
     assert advantages.abs().max() > 0.1
     noise = torch.randn(inputs["completion_ids"].shape, generator=torch.Generator().manual_seed(2)) * 0.3
@@ -154,17 +146,10 @@ def test_grpo(name: str, tiny_model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("normalise", [False, True])
 def test_rloo(normalise: bool, tiny_model: Path, tmp_path: Path) -> None:
-    loaded = load(str(tiny_model))
-    trainer = trl.RLOOTrainer(
-        model=loaded.model,
-        reward_funcs=worth,
-        args=trl.RLOOConfig(**options(tmp_path, beta=0.0, normalize_advantages=normalise)),
-        train_dataset=datasets.Dataset.from_dict({"prompt": PROMPTS}),
-        processing_class=loaded.tokenizer,
-    )
+    trainer = trainer_of("RLOO", tiny_model, tmp_path, beta=0.0, normalize_advantages=normalise)
     inputs = rolled(trainer)
     settings = Settings(input=["x"], algorithm="rloo", normalise=normalise)
-    advantages = estimated(settings, inputs, rewards_of(inputs, loaded.tokenizer))
+    advantages = estimated(settings, inputs, rewards_of(inputs, trainer.processing_class))
     torch.testing.assert_close(advantages, inputs["advantages"], rtol=TOLERANCE, atol=1e-6)
     noise = torch.randn(inputs["completion_ids"].shape, generator=torch.Generator().manual_seed(2)) * 0.05
     old = -torch.full(inputs["completion_ids"].shape, 5.7) + noise
@@ -175,6 +160,32 @@ def test_rloo(normalise: bool, tiny_model: Path, tmp_path: Path) -> None:
     network = network_of(tiny_model)
     own = objective(LanguageModel(network), settings.module, settings, None)
     same(of_porism(own, network, items_of(inputs, advantages, old=old)), expected)
+
+
+def test_rloo_takes_the_divergence_off_the_reward(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = trainer_of("RLOO", tiny_model, tmp_path, beta=0.3)
+    torch.manual_seed(6)
+    with torch.no_grad():
+        for parameter in trainer.ref_model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    inputs = rolled(trainer)
+    network, reference = network_of(tiny_model), network_of(tiny_model)
+    reference.load_state_dict(trainer.ref_model.state_dict())
+    items = items_of(inputs, torch.zeros(2 * GROUP))
+    own, referred = (measure(LanguageModel(one), items, 2).logps for one in (network, reference))
+    settings = Settings(input=["x"], algorithm="rloo", beta=0.3)
+    order = [row for _, rows in groups_of(inputs) for row in rows]
+    lengths = inputs["completion_mask"].sum(1)[order]
+    given = Rollouts(
+        rewards=rewards_of(inputs, trainer.processing_class)[order],
+        group=torch.arange(2).repeat_interleave(GROUP),
+        answer=torch.arange(2 * GROUP).repeat_interleave(lengths),
+        penalty=settings.beta * kl(own, referred, "k1"),
+    )
+    found = torch.stack([part[0] for part in settings.module.advantages(given).advantages.split(lengths.tolist())])
+    torch.testing.assert_close(found, inputs["advantages"][order], rtol=TOLERANCE, atol=TOLERANCE)
+    plain = settings.module.advantages(given._replace(penalty=torch.zeros_like(given.penalty))).advantages
+    assert (settings.module.advantages(given).advantages - plain).abs().max() > 0.01
 
 
 def test_ppo_against_its_equations(tiny_model: Path) -> None:

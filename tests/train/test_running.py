@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from train_kit import metrics, pair, train, write
+from train_kit import begun, command, metrics, pair, saved, train, write
 
 from conftest import attempt, problem
 from porism import store
@@ -22,14 +21,6 @@ from porism.models.load import load
 @pytest.fixture
 def rows(tmp_path: Path) -> str:
     return write(tmp_path / "rows.jsonl", [attempt(n, text=f"{n} + 1 = {n + 1}\n#### {n + 1}") for n in range(8)])
-
-
-def command(part: str, target: Path, rows: str, model: Path, **settings: Any) -> list[str]:
-    values = {"batch_size": 4, "micro_batch_size": 2, "threads": 1, "dtype": "float32", "lr": 1e-3, **settings}
-    return [
-        *("train", part, "--input", rows, "--model", str(model), "--output", str(target)),
-        *(f"{name}={value}" for name, value in values.items()),
-    ]
 
 
 @pytest.mark.slow
@@ -60,15 +51,12 @@ def test_a_killed_training_ends_with_the_same_weights(tiny_model: Path, tmp_path
     rows = write(tmp_path / "p.jsonl", [pair(number) for number in range(16)])
     settings = {"max_steps": 60, "checkpoint_every": 2, "loss": "ipo"}
     train("dpo", tmp_path / "whole", rows, tiny_model, **settings)
-    again = [sys.executable, "-m", "porism", *command("dpo", tmp_path / "cut", rows, tiny_model, **settings)]
-    child = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 120
-    while not list((tmp_path / "cut" / "checkpoints").glob("checkpoint-*/complete")) and time.monotonic() < end:
-        time.sleep(0.02)
+    again = command("dpo", tmp_path / "cut", rows, tiny_model, **settings)
+    child = begun(again, lambda: saved(tmp_path / "cut"))
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (tmp_path / "cut" / "model").exists()
-    subprocess.run(again, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "porism", *again], check=True, capture_output=True)
     a, b = (store.sha256(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "cut"))
     assert a == b
     assert len(metrics(tmp_path / "cut")) == 60

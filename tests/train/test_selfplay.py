@@ -9,7 +9,9 @@ from train_kit import train
 
 from conftest import attempt
 from porism import store
+from porism.errors import DataError
 from porism.records import Pair
+from porism.train import _trl_rl, rl
 from porism.train._groups import Group, Rollout
 from porism.train._pairing import Pairing
 from porism.train.selfplay import Settings
@@ -131,6 +133,34 @@ def test_online_dpo(model: Path, tmp_path: Path) -> None:
     assert margins[-1] > 0.01  # the reference is where training began
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_trl_is_told_every_setting(tmp_path: Path) -> None:
+    """Each under its name there; bounds that are not set are ours."""
+    trl = pytest.importorskip("trl")
+    common = {"samples": 6, "batch_size": 8, "micro_batch_size": 2, "max_tokens": 9, "temperature": 0.7, "beta": 0.2}
+    wanted = {
+        "num_generations": 6,
+        "per_device_train_batch_size": 12,
+        "gradient_accumulation_steps": 4,
+        "beta": 0.2,
+        "max_completion_length": 9,
+        "temperature": 0.7,
+        "num_iterations": 3,
+        "gradient_checkpointing": True,
+    }
+    for own, theirs, kind in (
+        ({"average": "token", "scale": "batch", "clip_low": 0.1},
+         {"loss_type": "dapo", "scale_rewards": "batch", "epsilon": 0.1, "epsilon_high": 0.2}, trl.GRPOConfig),
+        ({"average": "constant", "scale": "none", "clip_high": 0.3},
+         {"loss_type": "dr_grpo", "scale_rewards": "none", "epsilon": 0.2, "epsilon_high": 0.3}, trl.GRPOConfig),
+        ({"algorithm": "rloo", "normalise": True}, {"normalize_advantages": True, "epsilon": 0.2}, trl.RLOOConfig),
+    ):  # fmt: skip
+        given: dict[str, Any] = {"input": ["x"], "updates": 3, "gradient_checkpointing": True, **common, **own}
+        found = _trl_rl.told(rl.Settings(**given))
+        config = kind(**found, output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none")
+        assert {name: getattr(config, name) for name in wanted | theirs} == wanted | theirs
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
@@ -142,3 +172,7 @@ def test_trl_takes_the_same_rewards(algorithm: str, tiny_model: Path, tmp_path: 
     earned = [one.meta["reward"] for one in found]
     assert sum(earned[-48:]) > 1.3 * sum(earned[:48])
     assert (tmp_path / "x" / "model" / "model.safetensors").is_file()
+    line = metrics(tmp_path / "x")[0]
+    assert {"unjudged", "truncated", "failed", "zero_variance"} <= set(line)
+    with pytest.raises(DataError, match="answers were cut off, more than max_truncated=0.1.*TRL keeps no roll-outs"):
+        learn(tmp_path, "y", tiny_model, algorithm=algorithm, backend="trl", samples=16, max_truncated=0.1)

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import train_kit
 from torch.nn import functional
+from train_kit import write
 
 from conftest import attempt, lines, problem
-from porism import pipeline, store
+from porism import store
 from porism.errors import DataError, MissingExtra, ModelError, PorismError, RecipeError, StorageError, UserError
 from porism.losses.cross_entropy import cross_entropy
 from porism.models import packing
 from porism.models.load import base_of, load
 from porism.models.packing import Answer, Item
-from porism.records import Attempt, Example, Message, Record, Status, to_row
+from porism.records import Attempt, Example, Message, Status
 from porism.train import _trainer
 from porism.train._model import LanguageModel
 
@@ -24,21 +26,8 @@ ROWS = [
 ]
 
 
-def write(path: Path, records: list[Record]) -> str:
-    path.write_text("".join(json.dumps(to_row(record)) + "\n" for record in records))
-    return str(path)
-
-
 def train(target: Path, rows: str, model: Path | str, **settings: object) -> store.Manifest:
-    values = {
-        "input": [rows],
-        "model": str(model),
-        "batch_size": 2,
-        "micro_batch_size": 2,
-        "threads": 1,
-        "dtype": "float32",
-    }
-    return pipeline.execute(pipeline.prepare("train", "sft", {**values, **settings}), target)
+    return train_kit.train("sft", target, rows, model, **{"batch_size": 2, "lr": None, **settings})
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

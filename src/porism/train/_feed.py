@@ -96,7 +96,9 @@ class Feed:
         self._curriculum = Curriculum(
             len(asked), settings.seed, by_difficulty=settings.choose == "difficulty", retire_after=settings.retire_after
         )
-        self._limits = _limits.Limits(settings)
+        self._limits = _limits.Limits(
+            settings, f"The roll-outs are kept in {where}; the same command with another limit goes on from there."
+        )
         self._next = 0
         """The iteration that has not been looked at."""
         self._choices = 0
@@ -179,7 +181,7 @@ class Feed:
             if sum(group.varies for group in groups) >= self._settings.batch_size or not found:
                 break
         rates = _limits.rates(groups)
-        self._limits.check(rates, self._where)
+        self._limits.check(rates)
         self._next = iteration + 1
         kept = self._kept(groups)
         spent = {f"seconds_{name}": round(self.seconds[name] - began[name], 3) for name in self.seconds}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from porism.errors import DataError
+from porism.records import Attempt
 from porism.train._groups import FAILED, Group
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Rates(NamedTuple):
     answers: int
     groups: int
     failed: int
-    """Not run, or the grader failed."""
+    """Not run, or without a reward because the grader failed."""
     unjudged: int
     """Without a reward, for whatever reason."""
     truncated: int
@@ -49,7 +50,7 @@ def rates(groups: Sequence[Group]) -> Rates:
     """Count what an iteration's roll-outs came to."""
     attempts = [one for group in groups for one in group.attempts]
     earned = [one for group in groups for one in group.rewards]
-    failed = [one for one in attempts if one.verdict is not None and one.verdict.status in FAILED]
+    failed = [one for one, reward in zip(attempts, earned, strict=True) if _failed(one, reward)]
     reasons = [one.meta.get("no_reward", "") for one in attempts]
     return Rates(
         answers=len(attempts),
@@ -62,23 +63,29 @@ def rates(groups: Sequence[Group]) -> Rates:
     )
 
 
+def _failed(attempt: Attempt, reward: float | None) -> bool:
+    """Whether nothing is known of an answer; a reward that does not ask for the verdict may know of it all the same."""
+    verdict = attempt.verdict
+    return attempt.finish == "error" or (reward is None and verdict is not None and verdict.status in FAILED)
+
+
 class Limits:
     """Stops a run whose rates are too high over its last iterations.
 
     Args:
         settings: with the limits.
+        kept: where the roll-outs are and how to go on, for the message.
     """
 
-    def __init__(self, settings: Rolling) -> None:
-        self._settings = settings
+    def __init__(self, settings: Rolling, kept: str) -> None:
+        self._settings, self._kept = settings, kept
         self._last: deque[Rates] = deque()
 
-    def check(self, found: Rates, where: str) -> None:
+    def check(self, found: Rates) -> None:
         """Count an iteration.
 
         Args:
             found: its rates.
-            where: its roll-outs, for the message.
 
         Raises:
             DataError: a share is above its limit.
@@ -105,6 +112,5 @@ class Limits:
                 continue
             if count > limit * total:
                 raise DataError(
-                    f"{count} of the last {total} {what}, more than {name}={limit:g} allows.{cure} The roll-outs are "
-                    f"kept in {where}; the same command with another limit goes on from there."
+                    f"{count} of the last {total} {what}, more than {name}={limit:g} allows.{cure} {self._kept}"
                 )

@@ -16,7 +16,6 @@ from porism.errors import DataError
 from porism.graders import Grading, grade_all
 from porism.prompts.render import encode
 from porism.records import Attempt, Pair, Problem
-from porism.strategies import direct
 from porism.train import _rewarding
 from porism.train._feed import Asked, Feed, Learner
 from porism.train._journal import Journal
@@ -42,9 +41,7 @@ def asked(settings: Rolling, tokenizer: Any) -> list[Asked]:
     problems = list({problem.id: problem for problem in problems}.values())
     found = []
     for problem in problems:
-        messages = direct.prompt(
-            problem, prompt=settings.prompt, instruction=settings.instruction, system=settings.system
-        )
+        messages = settings.asked(problem)
         prompt = encode(tokenizer, messages)
         if len(prompt) + settings.max_tokens <= settings.max_length:
             found.append(Asked(problem, messages, prompt))

@@ -58,6 +58,7 @@ class Pairing:
         """
         settings = self._settings
         made = [one for group in groups for one in self._of(group) if not one.reason]
+        share = len({one.group.number for one in made}) / max(1, len(groups))
         items = [Item(one.group.prompt, [Answer(one.chosen), Answer(one.rejected)]) for one in made]
         if items and self._needs:
             model = self._reference.model if self._reference else self._model
@@ -72,7 +73,7 @@ class Pairing:
                 for number in range(settings.minibatches)
             ]
         absent = [torch.zeros(len(Totals._fields), dtype=torch.float64) for _ in steps]
-        return Prepared(steps, absent, {"pairs": float(len(items)), "paired": len(made) / max(1, len(groups))})
+        return Prepared(steps, absent, {"pairs": float(len(items)), "paired": share})
 
     def pairs(self, groups: Sequence[Group]) -> list[tuple[Pair, str]]:
         """The pairs of a round as records, and where a problem gave none, why.

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from porism import find, recipe, store
 from porism.errors import PorismError, RecipeError
 from porism.graders import Grading, asks_engine, grading_inputs
-from porism.records import JUDGED, Attempt, Status, Verdict
+from porism.prompts import templates
+from porism.records import JUDGED, Attempt, Status, Verdict, content_id
 from porism.train._groups import judged
 from porism.train._rolling import Rolling
 
@@ -52,10 +53,11 @@ def check(settings: Rolling) -> None:
 
 
 def inputs(settings: Rolling) -> dict[str, str]:
-    """Hashes of what grading and rewards read besides the problems: a judge, graders and rewards in files."""
+    """Hashes of what is read besides the problems: a prompt template, a judge, graders and rewards in files."""
     files = [store.locate(path) for path in settings.input]
     own = [Path(name.rpartition(":")[0]).expanduser() for name in settings.rewards if ".py:" in name]
-    return {**grading_inputs(settings, files), **store.hashes(path for path in own if path.is_file())}
+    prompt = {"prompt": content_id(templates.source(settings.prompt))} if settings.prompt else {}
+    return {**grading_inputs(settings, files), **store.hashes(path for path in own if path.is_file()), **prompt}
 
 
 class Rewarding:
@@ -83,24 +85,24 @@ class Rewarding:
         verdicts = self._verdicts(attempts)
         graded = [dataclasses.replace(one, verdict=verdict) for one, verdict in zip(attempts, verdicts, strict=True)]
         parts: dict[str, list[float | None]] = {}
-        reasons = ["it returned no number" for _ in attempts]
+        reasons: dict[str, list[str]] = {}
         for name, own in self._own.items():
             if own is None:
                 parts[name] = self._by_grader(name, graded)
             elif ":" in name:
-                parts[name] = _isolated(name, own, graded, ids, reasons)
+                parts[name], reasons[name] = _isolated(name, own, graded, ids)
             else:
                 parts[name] = _checked(name, own(graded), len(graded))
         return [
-            self._joined(one, {name: values[at] for name, values in parts.items()}, reasons[at])
+            self._joined(one, {name: values[at] for name, values in parts.items()}, _at(reasons, at))
             for at, one in enumerate(graded)
         ]
 
-    def _joined(self, attempt: Attempt, parts: Mapping[str, float | None], reason: str) -> Judged:
+    def _joined(self, attempt: Attempt, parts: Mapping[str, float | None], reasons: Mapping[str, str]) -> Judged:
         """The sum, or nothing where a part of it is missing."""
         missing = [name for name, value in parts.items() if value is None]
         if missing:
-            told = reason if ":" in missing[0] else _of_verdict(attempt)
+            told = reasons.get(missing[0]) or _of_verdict(attempt)
             record = judged(attempt, attempt.verdict, rewards=_known(parts), no_reward=f"{', '.join(missing)}: {told}")
             return Judged(record, None)
         total = math.fsum(self._settings.rewards[name] * value for name, value in parts.items() if value is not None)
@@ -159,17 +161,38 @@ def _columns(name: str, function: Callable[..., Any]) -> _Reward:
     """A function with TRL's signature, ``reward(prompts, completions, **columns)``, as one of attempts.
 
     Columns are ``completion_ids``, the problem's fields (``answer``, ``question``, ``solution``, ``kind``, ``source``,
-    ``group``), what its ``meta`` has, and ``labels``, which is the answer unless ``meta`` says otherwise.
+    ``group``), what its ``meta`` has, and ``labels``, which is the answer unless ``meta`` says otherwise. A function
+    without ``**columns`` is given those that it names.
     """
     if not callable(function):
         raise RecipeError(f"{name}: expected a function reward(prompts, completions, **columns), got {function!r:.60}.")
     if inspect.iscoroutinefunction(function):
         raise RecipeError(f"{name}: expected a plain function, got an asynchronous one.")
-    return lambda attempts: function(
-        prompts=[[dict(message) for message in one.messages] for one in attempts],
-        completions=[[{"role": "assistant", "content": one.text}] for one in attempts],
-        **_of_problems(attempts),
-    )
+    taken = _taken(function)
+
+    def reward(attempts: Sequence[Attempt]) -> Sequence[object]:
+        columns: dict[str, list[Any]] = {
+            "prompts": [[dict(message) for message in one.messages] for one in attempts],
+            "completions": [[{"role": "assistant", "content": one.text}] for one in attempts],
+            **_of_problems(attempts),
+        }
+        found: Sequence[object] = function(
+            **{name: values for name, values in columns.items() if taken is None or name in taken}
+        )
+        return found
+
+    return reward
+
+
+def _taken(function: Callable[..., Any]) -> frozenset[str] | None:
+    """The columns that a function takes; None for all of them."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a callable that does not say
+        return None
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return None
+    return frozenset(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
 
 
 def _of_problems(attempts: Sequence[Attempt]) -> dict[str, list[Any]]:
@@ -182,12 +205,16 @@ def _of_problems(attempts: Sequence[Attempt]) -> dict[str, list[Any]]:
 
 
 def _isolated(
-    name: str, own: _Reward, attempts: Sequence[Attempt], ids: Sequence[Sequence[int]], reasons: list[str]
-) -> list[float | None]:
-    """The rewards by code of the user's own; where it fails on all together, it is asked for one after the other."""
+    name: str, own: _Reward, attempts: Sequence[Attempt], ids: Sequence[Sequence[int]]
+) -> tuple[list[float | None], list[str]]:
+    """The rewards by code of the user's own, and why one is missing.
+
+    Where the code fails on all answers together, it is asked for one after the other.
+    """
+    reasons = ["it returned no number" for _ in attempts]
     told = [judged(one, one.verdict, completion_ids=list(own_ids)) for one, own_ids in _with_ids(attempts, ids)]
     try:
-        return _checked(name, own(told), len(told))
+        return _checked(name, own(told), len(told)), reasons
     except RecipeError:
         raise
     except Exception:  # noqa: BLE001  (code of the user's own: what it fails on is found below, counted and told)
@@ -200,7 +227,11 @@ def _isolated(
             except Exception as error:  # noqa: BLE001  (as above)
                 reasons[at] = f"it failed with {type(error).__name__}: {error}"[:300]
                 found.append(None)
-        return found
+        return found, reasons
+
+
+def _at(reasons: Mapping[str, Sequence[str]], at: int) -> dict[str, str]:
+    return {name: values[at] for name, values in reasons.items()}
 
 
 def _with_ids(attempts: Sequence[Attempt], ids: Sequence[Sequence[int]]) -> list[tuple[Attempt, Sequence[int]]]:

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from porism.graders import GradingSettings
 from porism.prompts.messages import Instruction, Prompt, System
-from porism.records import Attempt, Problem
+from porism.records import Attempt, Message, Problem
+from porism.strategies import direct
 from porism.train._settings import Training
 
 __all__ = ["Rolling"]
@@ -102,6 +103,11 @@ class Rolling(Training, GradingSettings):
     def per_iteration(self) -> int:
         """Optimiser steps in which an iteration's roll-outs are learnt."""
         return self.updates * self.minibatches
+
+    def asked(self, problem: Problem, system: str | None = None) -> list[Message]:
+        """How a problem is asked, in roll-outs as in evaluations: as the settings say."""
+        del system
+        return direct.prompt(problem, prompt=self.prompt, instruction=self.instruction, system=self.system)
 
     @model_validator(mode="after")
     def _rolls(self) -> Self:

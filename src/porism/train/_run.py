@@ -348,17 +348,12 @@ def _rounded(steps: int, whole: int) -> int:
 
 
 def _answering(settings: Training, loaded: Loaded, records: _Records) -> Answering | None:
-    """Answers the evaluation's problems with the network as it is, and grades the answers.
-
-    They are asked as roll-outs are, or with the system message with which all rows begin.
-    """
+    """Answers the evaluation's problems with the network as it is, and grades the answers."""
     if not settings.eval_problems:
         return None
-    from porism.strategies import direct
     from porism.train._answers import Answering
 
-    own = {name: getattr(settings, name) for name in ("prompt", "instruction", "system") if hasattr(settings, name)}
-    ask = functools.partial(direct.prompt, **{"system": _system(records), **own})
+    ask = functools.partial(settings.asked, system=_system(records))
     return Answering(loaded, settings.eval_problems, settings.eval_max_tokens, ask)
 
 

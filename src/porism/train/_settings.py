@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from porism import recipe
 from porism.errors import MissingExtra
 from porism.models.machine import Dtype
+from porism.records import Message, Problem
 
 __all__ = ["LOGGERS", "Method", "ScoreTraining", "Training"]
 
@@ -99,6 +100,16 @@ class Training(recipe.Settings):
     def adapted(self) -> bool:
         """Whether adapters are trained."""
         return self.method != "full"
+
+    def asked(self, problem: Problem, system: str | None = None) -> list[Message]:
+        """How a problem is asked that is answered while training runs: its question.
+
+        Args:
+            problem: whose question it is.
+            system: the system message with which all rows begin, where they do.
+        """
+        before = [Message(role="system", content=system)] if system is not None else []
+        return [*before, Message(role="user", content=problem.question)]
 
     @model_validator(mode="after")
     def _together(self) -> Self:

@@ -25,9 +25,14 @@ __all__ = [
     "clipped",
     "spread",
     "summed",
+    "surrogate",
+    "whitened",
 ]
 
 Average = Literal["answer", "token", "constant"]
+
+_LEAST = 1e-8
+"""Added to a deviation before it divides."""
 
 
 class Rollouts(NamedTuple):
@@ -105,7 +110,7 @@ def after_penalty(rollouts: Rollouts) -> torch.Tensor:
 
 
 def averaged(each_N: torch.Tensor, tokens: Tokens, average: Average, longest: int) -> torch.Tensor:
-    """One number out of the losses of all tokens.
+    """One number out of the losses of all tokens, the divergence added where it belongs to the loss.
 
     Args:
         each_N: the losses.
@@ -115,11 +120,44 @@ def averaged(each_N: torch.Tensor, tokens: Tokens, average: Average, longest: in
             divided by answers times the longest possible one, so that length has no say (Dr. GRPO, arXiv:2503.20783).
         longest: most tokens of an answer.
     """
+    if tokens.divergence is not None:
+        each_N = each_N + tokens.divergence
     if average == "token":
         return each_N.sum() / tokens.tokens
     if average == "constant":
         return each_N.sum() / (tokens.answers * longest)
     return (summed(each_N, tokens.answer, len(tokens.lengths)) / tokens.lengths).sum() / tokens.answers
+
+
+def surrogate(
+    log_ratio_N: torch.Tensor, tokens: Tokens, clip: tuple[float, float], average: Average, longest: int
+) -> Minimised:
+    """The clipped objective of every token, weighted for the sampler, as one number; and the share that was clipped.
+
+    Args:
+        log_ratio_N: log(policy / old policy) that each token counts with: its own, or its answer's.
+        tokens: the micro-batch.
+        clip: how far the ratio counts below and above 1; see :func:`clipped`.
+        average: see :func:`averaged`.
+        longest: most tokens of an answer.
+    """
+    each, cut = clipped(log_ratio_N, tokens.advantages, *clip)
+    return Minimised(averaged(each * tokens.weights, tokens, average, longest), {"clipped": cut.sum() / tokens.tokens})
+
+
+def whitened(each_N: torch.Tensor, judged_N: torch.Tensor) -> torch.Tensor:
+    """Numbers made to have mean 0 and deviation 1 (with n − 1) over those that count; the others are 0.
+
+    Args:
+        each_N: such as advantages. Equal ones become 0, a single one stays.
+        judged_N: which of them count.
+    """
+    there = each_N[judged_N]
+    if len(there) > 1:
+        # equal numbers and their mean may differ by a rounding error, which the deviation would blow up
+        apart = (each_N - there.mean()) / (there.std() + _LEAST)
+        each_N = apart if bool(there.max() > there.min()) else torch.zeros_like(each_N)
+    return torch.where(judged_N, each_N, 0.0)
 
 
 def clipped(

@@ -26,14 +26,11 @@ def advantages(rollouts: Rollouts, *, least_reward: float = 1.0) -> Estimates:
 
 
 def loss(tokens: Tokens, *, average: Average = "token", max_tokens: int = 256) -> Minimised:
-    """Cross-entropy of the good answers.
+    """Cross-entropy of the good answers, and the divergence where it belongs to the loss.
 
     Args:
         tokens: the micro-batch.
         average: see :func:`porism.losses.policy.averaged`; the counts are of all answers, the others add nothing.
         max_tokens: longest answer, for ``average constant``.
     """
-    each = -tokens.logps * tokens.advantages
-    if tokens.divergence is not None:
-        each = each + tokens.divergence
-    return Minimised(averaged(each, tokens, average, max_tokens))
+    return Minimised(averaged(-tokens.logps * tokens.advantages, tokens, average, max_tokens))

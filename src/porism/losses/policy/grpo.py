@@ -18,9 +18,8 @@ from porism.losses.policy import (
     Tokens,
     _groups,
     after_penalty,
-    averaged,
-    clipped,
     spread,
+    surrogate,
 )
 
 __all__ = ["advantages", "loss"]
@@ -62,8 +61,4 @@ def loss(
         average: see :func:`porism.losses.policy.averaged`.
         max_tokens: longest answer, for ``average constant``.
     """
-    each, cut = clipped(tokens.logps - tokens.old, tokens.advantages, clip_low, clip_high)
-    each = each * tokens.weights
-    if tokens.divergence is not None:
-        each = each + tokens.divergence
-    return Minimised(averaged(each, tokens, average, max_tokens), {"clipped": cut.sum() / tokens.tokens})
+    return surrogate(tokens.logps - tokens.old, tokens, (clip_low, clip_high), average, max_tokens)

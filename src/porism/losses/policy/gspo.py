@@ -6,7 +6,7 @@ Zheng et al., 2025, arXiv:2507.18071, equations 5 and 7. The paper's bounds are 
 
 from __future__ import annotations
 
-from porism.losses.policy import Average, Minimised, Tokens, averaged, clipped, grpo, summed
+from porism.losses.policy import Average, Minimised, Tokens, grpo, summed, surrogate
 
 __all__ = ["advantages", "loss"]
 
@@ -31,8 +31,4 @@ def loss(
         max_tokens: longest answer, for ``average constant``.
     """
     log_ratio_A = summed(tokens.logps - tokens.old, tokens.answer, len(tokens.lengths)) / tokens.lengths
-    each, cut = clipped(log_ratio_A[tokens.answer], tokens.advantages, clip_low, clip_high)
-    each = each * tokens.weights
-    if tokens.divergence is not None:
-        each = each + tokens.divergence
-    return Minimised(averaged(each, tokens, average, max_tokens), {"clipped": cut.sum() / tokens.tokens})
+    return surrogate(log_ratio_A[tokens.answer], tokens, (clip_low, clip_high), average, max_tokens)

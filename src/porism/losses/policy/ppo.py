@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import torch
 
-from porism.losses.policy import Average, Estimates, Minimised, Rollouts, Tokens, averaged, clipped
+from porism.losses.policy import Average, Estimates, Minimised, Rollouts, Tokens, surrogate, whitened
 
 __all__ = ["CRITIC", "KL", "advantages", "loss"]
 
 CRITIC = True
 KL = "reward"
-_LEAST = 1e-8
 
 
 def advantages(rollouts: Rollouts, *, gamma: float = 1.0, gae_lambda: float = 0.95, whiten: bool = True) -> Estimates:
@@ -33,10 +32,7 @@ def advantages(rollouts: Rollouts, *, gamma: float = 1.0, gae_lambda: float = 0.
     found = torch.cat([_generalised(*part, gamma, gae_lambda) for part in parts])
     judged = ~torch.isnan(rollouts.rewards)[rollouts.answer]
     returns = torch.where(judged, found + values, values)
-    there = found[judged]
-    if whiten and len(there) > 1:
-        found = (found - there.mean()) / (there.std() + _LEAST)
-    return Estimates(torch.where(judged, found, 0.0), returns)
+    return Estimates(whitened(found, judged) if whiten else torch.where(judged, found, 0.0), returns)
 
 
 def loss(
@@ -60,20 +56,15 @@ def loss(
         value_clip: a value that moved further than this from the old one counts as if it had not; 0: no limit.
         value_weight: weight of the critic's error.
     """
-    each, cut = clipped(tokens.logps - tokens.old, tokens.advantages, clip_low, clip_high)
-    each = each * tokens.weights
-    if tokens.divergence is not None:
-        each = each + tokens.divergence
-    policy = averaged(each, tokens, average, max_tokens)
-    figures = {"clipped": cut.sum() / tokens.tokens}
+    policy = surrogate(tokens.logps - tokens.old, tokens, (clip_low, clip_high), average, max_tokens)
     if tokens.values is None or tokens.old_values is None or tokens.returns is None:
-        return Minimised(policy, figures)
+        return policy
     error = (tokens.values - tokens.returns) ** 2
     if value_clip:
         near = tokens.old_values + (tokens.values - tokens.old_values).clamp(-value_clip, value_clip)
         error = torch.maximum(error, (near - tokens.returns) ** 2)
     critic = 0.5 * error.sum() / tokens.tokens
-    return Minimised(policy + value_weight * critic, {**figures, "value_loss": critic.detach()})
+    return Minimised(policy.loss + value_weight * critic, {**policy.figures, "value_loss": critic.detach()})
 
 
 def _generalised(

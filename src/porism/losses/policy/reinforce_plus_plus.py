@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import torch
 
-from porism.losses.policy import Average, Estimates, Minimised, Rollouts, Tokens, _groups, grpo, spread
+from porism.losses.policy import Average, Estimates, Minimised, Rollouts, Tokens, _groups, grpo, spread, whitened
 
 __all__ = ["KL", "advantages", "loss"]
 
 KL = "reward"
-_LEAST = 1e-8
 
 
 def advantages(rollouts: Rollouts, *, baseline: bool = True) -> Estimates:
@@ -28,10 +27,7 @@ def advantages(rollouts: Rollouts, *, baseline: bool = True) -> Estimates:
         rewards = rewards - _groups.mean(rewards, rollouts.group)
     judged = ~torch.isnan(rewards)[rollouts.answer]
     found = spread(rewards, rollouts.answer) - _from_here_on(rollouts)
-    there = found[judged]
-    if len(there) > 1:
-        found = (found - there.mean()) / (there.std() + _LEAST)
-    return Estimates(torch.where(judged, found, 0.0))
+    return Estimates(whitened(found, judged))
 
 
 def loss(
