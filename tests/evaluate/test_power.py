@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from porism.errors import RecipeError
+from porism.evaluate import planning
 from porism.evaluate.power import Design, detectable, half_width, mcnemar_power, needed, plan
 from porism.evaluate.statistics import mcnemar
 
@@ -84,28 +87,45 @@ def test_the_table() -> None:
     assert "McNemar finds it" not in plan(200, [Design(samples=4)])[0]
 
 
-def porism(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "porism", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
+def shown(capsys: pytest.CaptureFixture[str], **given: Any) -> str:
+    settings = {"problems": 0, "paths": [], "accuracies": [0.5], "correlation": 0.5, "samples": 1,
+                "cluster_correlation": 0.0, "gain": 0.0, "alpha": 0.05, "comparisons": 1, "chance": 0.8}  # fmt: skip
+    planning.show(**{**settings, **given})
+    return capsys.readouterr().out
 
 
-def test_from_the_shell(tmp_path: Path) -> None:
-    done = porism("eval", "--power", "--problems", "200", "--accuracy", "0.3", "--gain", "0.05", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"30%\s+200\s+±6\.4", done.stdout)
-    assert not list(tmp_path.iterdir()), "nothing is written"
+def test_every_option_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = "".join(
         f'{{"question": "What is {n} + 1?", "answer": "{n + 1}", "group": "g{n % 2}", "set": "s"}}\n' for n in range(8)
     )
     (tmp_path / "p.jsonl").write_text(rows)
-    alone = porism("eval", "--power", "--input", "p.jsonl", "--accuracy", "0.5", cwd=tmp_path)
-    assert re.search(r"50%\s+8\s", alone.stdout)
-    grouped = porism(
-        "eval", "--power", "--input", "p.jsonl", "--accuracy", "0.5", "--cluster-correlation", "0.5", cwd=tmp_path
+    paths = [str(tmp_path / "p.jsonl")]
+    alone = shown(capsys, paths=paths)
+    assert re.search(r"50%\s+8\s", alone)
+    assert shown(capsys, paths=paths, cluster_correlation=0.5) != alone
+    plain = shown(capsys, problems=200)
+    changes: list[dict[str, Any]] = [
+        {"accuracies": [0.1]},
+        {"accuracies": []},
+        {"correlation": 0.9},
+        {"samples": 8},
+        {"gain": 0.05},
+        {"alpha": 0.01},
+        {"comparisons": 4},
+        {"chance": 0.9},
+    ]
+    for change in changes:
+        assert shown(capsys, problems=200, **change) != plain, change
+    for wrong in ({}, {"problems": 5, "paths": paths}, {"problems": 5, "accuracies": [1.5]}):
+        with pytest.raises(RecipeError, match="expected"):
+            shown(capsys, **wrong)
+
+
+def test_from_the_shell(tmp_path: Path) -> None:
+    command = ["eval", "--power", "--problems", "200", "--accuracy", "0.3", "--gain", "0.05"]
+    done = subprocess.run(
+        [sys.executable, "-m", "porism", *command], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert grouped.stdout != alone.stdout
-    for wrong in ([], ["--problems", "5", "--input", "p.jsonl"], ["--problems", "5", "--accuracy", "1.5"]):
-        done = porism("eval", "--power", *wrong, cwd=tmp_path)
-        assert done.returncode == 2
-        assert "expected" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"30%\s+200\s+±6\.4", done.stdout)
+    assert not list(tmp_path.iterdir()), "nothing is written"

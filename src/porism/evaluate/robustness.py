@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from porism.evaluate.clusters import bootstrap, clustered_mean, totals
-from porism.evaluate.statistics import Interval, mean_interval, paired_difference
+from porism.evaluate.statistics import Interval, mean_interval, paired_difference, wilson
 from porism.evaluate.tries import is_right
 from porism.records import Attempt
 
@@ -96,11 +96,18 @@ def relative_drop(originals: dict[str, list[Attempt]], changed: Sequence[Attempt
 
     return Drop(
         len(rows),
-        mean_interval([row[0] for row in rows.values()]),
-        mean_interval([row[1] for row in rows.values()]),
+        _share([row[0] for row in rows.values()]),
+        _share([row[1] for row in rows.values()]),
         _difference([(row[0], row[1]) for row in rows.values()]),
         bootstrap(sums, lost),
     )
+
+
+def _share(shares: Sequence[float]) -> Interval:
+    """Wilson's interval for one attempt each, else that of the mean."""
+    if all(share in (0.0, 1.0) for share in shares):
+        return wilson(round(sum(shares)), len(shares))
+    return mean_interval(shares)
 
 
 def _difference(pairs: Sequence[tuple[float, float]]) -> Interval:
