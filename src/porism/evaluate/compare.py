@@ -15,7 +15,7 @@ from pydantic import Field
 from porism import console, recipe, store
 from porism.errors import DataError
 from porism.evaluate import Clusters, accuracy, cluster_of, load, measure
-from porism.evaluate.clusters import clustered_mean, paired_bootstrap
+from porism.evaluate.clusters import paired_bootstrap, paired_mean
 from porism.evaluate.many import benjamini_hochberg, holm
 from porism.evaluate.power import Design, detectable
 from porism.evaluate.statistics import mcnemar, paired_difference, plain
@@ -113,18 +113,18 @@ def compare(
     n = len(pairs)
     names = [cluster_of(before, clusters) for before, _ in pairs]
     alone = clusters == "problem"
-    shares = [[float(is_right(pair[side])) for pair in pairs] for side in (0, 1)]
+    was, now = ([float(is_right(pair[side])) for pair in pairs] for side in (0, 1))
     difference = (
         paired_difference(both, only_before, only_after, n - both - only_before - only_after)
         if alone
-        else clustered_mean([now - was for was, now in zip(*shares, strict=True)], names)
+        else paired_mean(was, now, names)
     )
     return {
         "problems": n,
         "before": measure([before for before, _ in pairs], clusters=clusters),
         "after": measure([after for _, after in pairs], clusters=clusters),
         "difference": plain(difference),
-        "bootstrap": plain(paired_bootstrap(*shares, names)),
+        "bootstrap": plain(paired_bootstrap(was, now, names)),
         "mcnemar_p": mcnemar(only_before, only_after) if alone else None,
         "detectable": detectable(n, _design(only_before + only_after, n, difference.value)) if alone else None,
         "wrong_to_right": only_after,

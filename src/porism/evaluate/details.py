@@ -210,7 +210,7 @@ def robust(attempts: Sequence[Attempt]) -> dict[str, Any]:
     sets: dict[str, list[Attempt]] = {}
     for one in attempts:
         sets.setdefault(one.problem.set, []).append(one)
-    spreads = {name: one for name, some in sets.items() if (one := robustness.spread(some))}
+    spreads = {name: told for name, some in sets.items() if (told := robustness.spread(some))}
     if spreads:
         found["templates"] = {name: _plain_report(one) for name, one in spreads.items()}
     return found

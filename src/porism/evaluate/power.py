@@ -122,7 +122,8 @@ def _binomial(n: int, p: float) -> Floats:
     """The probabilities of 0 to n successes."""
     counts = np.arange(n + 1)
     if p in (0.0, 1.0):
-        return (counts == n * p).astype(np.float64)
+        certain: Floats = np.where(counts == n * p, 1.0, 0.0)
+        return certain
     logs = np.cumsum(np.log(np.concatenate([[1.0], np.arange(1, n + 1, dtype=np.float64)])))
     found: Floats = np.exp(logs[n] - logs - logs[::-1] + counts * math.log(p) + (n - counts) * math.log1p(-p))
     return found

@@ -43,7 +43,7 @@ def named(names: Sequence[str]) -> dict[str, str]:
     Raises:
         RecipeError: an unknown name.
     """
-    found = {}
+    found: dict[str, str] = {}
     for name in names:
         if "/" in name:
             task = profiles.load(name)
