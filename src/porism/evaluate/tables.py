@@ -146,7 +146,11 @@ def _tries(item: dict[str, Any]) -> dict[str, str]:
     known = {k: one["value"] for k, one in item.get("pass_at", {}).items() if k != "1" and one["value"] is not None}
     cells = {f"pass@{k}": f"{value:.1%}" for k, value in known.items()}
     for name, of in (("pass^", "pass_all"), ("maj@", "maj_at")):
-        cells |= {f"{name}{k}": percent({**one, "low": None}) for k, one in item.get(of, {}).items()}
+        cells |= {
+            f"{name}{k}": percent({**one, "low": None})
+            for k, one in item.get(of, {}).items()
+            if one["value"] is not None
+        }
     tests = item.get("passed_tests")
     return cells if tests is None else {**cells, "tests": f"{tests:.1%}"}
 
