@@ -54,7 +54,7 @@ _STAGES = {
         "porism train sft --input kept.jsonl --output runs/sft --lr 2e-4",
     ),
     "evaluate": (
-        "Accuracy with intervals, by set and group.",
+        "Accuracy with intervals, by set and group (also: eval). Before a run: eval --power.",
         "",
         "porism evaluate --input runs/cot --output runs/cot-metrics",
     ),
@@ -132,6 +132,7 @@ _interrupted: list[int] = []
 """The signals that asked this process to stop."""
 
 _DEFAULT_PARTS = {"solve": "direct"}
+_ALIASES = {"eval": "evaluate"}
 
 
 def main() -> None:
@@ -214,6 +215,8 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 def _as_flags(arguments: Sequence[str]) -> list[str]:
     """``key=value`` for a command with settings as ``--key=value``; ``run`` takes its overrides as they are."""
+    if arguments and arguments[0] in _ALIASES:
+        arguments = [_ALIASES[arguments[0]], *arguments[1:]]
     if arguments and arguments[0] == "export":
         return _spread(arguments)
     if not arguments or arguments[0] not in (*_STAGES, "chat", "doctor"):
@@ -274,6 +277,9 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     app.command("chat", help=_CHAT)(_chat() if arguments and arguments[0] == "chat" else _unused)
     for verb, (text, parts, example) in _STAGES.items():
         asked = bool(arguments) and arguments[0] == verb
+        if asked and verb == "evaluate" and "--power" in arguments:
+            app.command(verb)(commands.power)
+            continue
         if not parts:
             app.command(verb, help=text, epilog=f"Example: {example}")(_command(verb, "") if asked else _unused)
             continue

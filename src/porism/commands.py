@@ -1,4 +1,4 @@
-"""The commands that are no stages: ``run``, ``report``, ``doctor``, ``pull``, ``export``, ``cache``.
+"""The commands that are no stages: ``run``, ``report``, ``doctor``, ``pull``, ``export``, ``cache``, ``eval --power``.
 
 Each function's parameters are its options and its text is its help, read by typer; what it needs is imported inside.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["cache", "doctor", "export", "pull", "report", "run"]
+__all__ = ["cache", "doctor", "export", "power", "pull", "report", "run"]
 
 
 def run(
@@ -191,3 +191,48 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all of the
         shelf.clear()
     entries, size = shelf.size()
     print(f"{shelf.file}: {entries:,} replies, {size / 2**20:.1f} of {shelf.most / 2**20:,.0f} MB")
+
+
+def power(
+    *,
+    power: Annotated[bool, typer.Option("--power", help="What a comparison will be able to show.")] = False,
+    problems: Annotated[int, typer.Option(help="How many problems there are.", min=0)] = 0,
+    input: Annotated[  # noqa: A002 (the option's name)
+        list[str] | None, typer.Option(help="Problems to count instead; their groups are the clusters.", metavar="PATH")
+    ] = None,
+    accuracy: Annotated[
+        list[float] | None, typer.Option(help="Of the models, about; several may be given.", metavar="SHARE")
+    ] = None,
+    correlation: Annotated[
+        float, typer.Option(help="Of two models' answers to the same problem.", min=-1, max=1, metavar="RHO")
+    ] = 0.5,
+    samples: Annotated[int, typer.Option(help="Attempts at each problem.", min=1)] = 1,
+    cluster_correlation: Annotated[
+        float, typer.Option(help="Of answers to problems of one group, with --input.", min=0, max=1)
+    ] = 0.0,
+    gain: Annotated[
+        float, typer.Option(help="A difference to be found, such as 0.02: how many problems it takes.", min=0, max=1)
+    ] = 0.0,
+    alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
+    comparisons: Annotated[int, typer.Option(help="How many sets or models are compared at once.", min=1)] = 1,
+    chance: Annotated[float, typer.Option(help="With which a true difference is found.")] = 0.8,
+) -> None:
+    """Before a run: the least difference that so many problems show, and how many a difference takes.
+
+    Example: porism eval --power --problems 200 --accuracy 0.3 --gain 0.05
+    """
+    from porism.evaluate import planning
+
+    del power
+    planning.show(
+        problems=problems,
+        paths=input or [],
+        accuracies=accuracy or [],
+        correlation=correlation,
+        samples=samples,
+        cluster_correlation=cluster_correlation,
+        gain=gain,
+        alpha=alpha,
+        comparisons=comparisons,
+        chance=chance,
+    )

@@ -82,7 +82,9 @@ def test_in_the_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "2": pytest.approx(2 / 3),
         "4": None,
     }
-    assert found["programs"]["by_profile"] == {"strict": None, "flexible": None}, "programs are not run again"
+    assert found["programs"]["by_profile"] == {"strict": None, "flexible": None, "symbolic": None}, (
+        "programs are not run again"
+    )
     tables.show(tmp_path / "out")
     shown = capsys.readouterr().out
     assert "pass@2" in shown

@@ -9,7 +9,7 @@ from train_kit import assistant, pair, train, user, write
 
 from conftest import attempt, lines, problem
 from porism import graders, pipeline, store
-from porism.errors import ModelError, RecipeError
+from porism.errors import DataError, ModelError, RecipeError
 from porism.graders import Scorer
 from porism.graders._scorer import probability
 from porism.models.export import export
@@ -201,3 +201,17 @@ def test_a_reward_model_from_an_adapter(tiny_model: Path, tmp_path: Path) -> Non
 
 def test_probabilities_do_not_overflow() -> None:
     assert (probability(1e4), probability(-1e4), probability(0)) == (1.0, 0.0, 0.5)
+
+
+def test_evaluate_tells_the_first_wrong_step(steps: str, verifier: str, tmp_path: Path) -> None:
+    tried = [
+        attempt(n, messages=user(f"{n}?"), text="Good. Bad. Good again.", meta={"first_error": 1}) for n in range(4)
+    ]
+    file = write(tmp_path / "a.jsonl", tried)  # type: ignore[arg-type]
+    stage("evaluate", "", tmp_path / "x", input=[file], scorer=steps)
+    found = json.loads((tmp_path / "x" / "metrics.json").read_text())["test"]["chain"]["verified"]
+    assert found["first_error"] == {"1": 4}
+    assert found["no_error_found"]["value"] == 0.0
+    assert found["process_f1"]["value"] is None, "no answer is without an error"
+    with pytest.raises(DataError, match="expected a process verifier"):
+        stage("evaluate", "", tmp_path / "y", input=[file], scorer=verifier)

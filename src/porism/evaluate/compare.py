@@ -14,11 +14,18 @@ from pydantic import Field
 
 from porism import console, recipe, store
 from porism.errors import DataError
-from porism.evaluate import accuracy, load, measure, plain
-from porism.evaluate.statistics import mcnemar, paired_difference
+from porism.evaluate import Clusters, accuracy, cluster_of, load, measure
+from porism.evaluate.clusters import paired_bootstrap, paired_mean
+from porism.evaluate.many import benjamini_hochberg, holm
+from porism.evaluate.power import Design, detectable
+from porism.evaluate.statistics import mcnemar, paired_difference, plain
+from porism.evaluate.tries import is_right
 from porism.records import JUDGED, Attempt
 
 __all__ = ["Settings", "compare", "inputs", "run", "settings"]
+
+
+_LEVEL = 0.05
 
 
 class Settings(recipe.Settings):
@@ -29,6 +36,9 @@ class Settings(recipe.Settings):
 
     before: Annotated[str, Field(description="graded attempts: a file or a stage folder")]
     after: Annotated[str, Field(description="graded attempts at the same problems")]
+    clusters: Annotated[
+        Clusters, Field(description="what is independent: each problem, each group, or each original of changed ones")
+    ] = "problem"
     examples: Annotated[int, Field(description="changed answers of each kind to show for each set", ge=0)] = 5
 
 
@@ -68,7 +78,10 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
     for key, attempt in before.items():
         sets[attempt.problem.set].append((attempt, after[key]))
     target = out.beside("comparison.json")
-    store.write_json(target, {name: compare(pairs, settings.examples) for name, pairs in sets.items()})
+    found = {name: compare(pairs, settings.examples, settings.clusters) for name, pairs in sets.items()}
+    _adjust(found)
+    _warn(found)
+    store.write_json(target, found)
     out.counts["pairs"] = len(before)
     out.add(target)
 
@@ -79,12 +92,16 @@ def _way(attempt: Attempt) -> str:
     return f"{verdict.grader} {verdict.profile}" if verdict else "nothing"
 
 
-def compare(pairs: Sequence[tuple[Attempt, Attempt]], examples: int = 5) -> dict[str, Any]:
+def compare(
+    pairs: Sequence[tuple[Attempt, Attempt]], examples: int = 5, clusters: Clusters = "problem"
+) -> dict[str, Any]:
     """What changed between two attempts at each of some problems.
 
     Args:
         pairs: the attempt before and the attempt after, graded.
         examples: how many changed answers of each kind to include.
+        clusters: what is independent. For anything but ``problem`` the difference's interval is from the clustered
+            standard error, and McNemar's p, which would be too small, is not given.
 
     Returns:
         A JSON-able object: both measures, difference with interval, McNemar's p, its two parts, examples.
@@ -94,12 +111,22 @@ def compare(pairs: Sequence[tuple[Attempt, Attempt]], examples: int = 5) -> dict
     only_after = sum(count for (was, now), count in moves.items() if now == "correct" != was)
     both = moves["correct", "correct"]
     n = len(pairs)
+    names = [cluster_of(before, clusters) for before, _ in pairs]
+    alone = clusters == "problem"
+    was, now = ([float(is_right(pair[side])) for pair in pairs] for side in (0, 1))
+    difference = (
+        paired_difference(both, only_before, only_after, n - both - only_before - only_after)
+        if alone
+        else paired_mean(was, now, names)
+    )
     return {
         "problems": n,
-        "before": measure([before for before, _ in pairs]),
-        "after": measure([after for _, after in pairs]),
-        "difference": plain(paired_difference(both, only_before, only_after, n - both - only_before - only_after)),
-        "mcnemar_p": mcnemar(only_before, only_after),
+        "before": measure([before for before, _ in pairs], clusters=clusters),
+        "after": measure([after for _, after in pairs], clusters=clusters),
+        "difference": plain(difference),
+        "bootstrap": plain(paired_bootstrap(was, now, names)),
+        "mcnemar_p": mcnemar(only_before, only_after) if alone else None,
+        "detectable": detectable(n, _design(only_before + only_after, n, difference.value)) if alone else None,
         "wrong_to_right": only_after,
         "right_to_wrong": only_before,
         "gain_by_format": (moves["unread", "correct"] - moves["correct", "unread"]) / n,
@@ -110,6 +137,31 @@ def compare(pairs: Sequence[tuple[Attempt, Attempt]], examples: int = 5) -> dict
             "right_to_wrong": _examples(pairs, to_right=False, most=examples),
         },
     }
+
+
+def _design(changes: int, n: int, difference: float) -> Design:
+    """A comparison of which so many problems changed: their share is the variance, but for the difference itself."""
+    share = max(changes, 1) / n
+    return Design(accuracy=0.5, correlation=1 - 2 * max(share, difference**2))
+
+
+def _adjust(found: dict[str, dict[str, Any]]) -> None:
+    """Write the p-values that stay honest when several sets are compared at once."""
+    known = [item for item in found.values() if item["mcnemar_p"] is not None]
+    p_values = [item["mcnemar_p"] for item in known]
+    for item, strict, loose in zip(known, holm(p_values), benjamini_hochberg(p_values), strict=True):
+        item["p_holm"], item["p_benjamini_hochberg"] = strict, loose
+
+
+def _warn(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say which sets are too small for what was found on them."""
+    for name, item in found.items():
+        least, gain = item["detectable"], item["difference"]["value"]
+        if least is not None and item["p_holm"] >= _LEVEL and abs(gain) < least:
+            console.notice(
+                f"{name}: {item['problems']} problems are too few to claim a difference of {100 * gain:+.1f} points; "
+                f"they show one of {100 * least:.0f} points or more in four cases of five. See 'porism eval --power'."
+            )
 
 
 def _by_problem(path: str) -> dict[str, Attempt]:

@@ -6,7 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Interval", "mcnemar", "mean_interval", "paired_difference", "pass_at_k", "wilson"]
+__all__ = [
+    "Independent",
+    "Interval",
+    "mcnemar",
+    "mean_interval",
+    "newcombe",
+    "paired_difference",
+    "pass_at_k",
+    "plain",
+    "wilson",
+]
 
 _Z = 1.959963984540054  # the 97.5 % point of the standard normal: two-sided 95 %
 
@@ -74,6 +84,33 @@ def paired_difference(both: int, only_before: int, only_after: int, neither: int
     return Interval(difference, max(-1.0, low), min(1.0, high))
 
 
+class Independent(NamedTuple):
+    """Two shares of different problems."""
+
+    first: Interval
+    second: Interval
+    difference: Interval
+    """First minus second."""
+
+
+def newcombe(first: int, of_first: int, second: int, of_second: int) -> Independent:
+    """Two independent shares and their difference with Newcombe's hybrid of two Wilson intervals.
+
+    Newcombe, 1998, Statistics in Medicine 17:873, method 10.
+
+    Args:
+        first: right in the first group.
+        of_first: problems of the first group.
+        second: right in the second.
+        of_second: problems of the second.
+    """
+    a, b = wilson(first, of_first), wilson(second, of_second)
+    difference = a.value - b.value
+    low = difference - math.hypot(a.value - a.low, b.high - b.value)
+    high = difference + math.hypot(a.high - a.value, b.value - b.low)
+    return Independent(a, b, Interval(difference, low, high))
+
+
 def mcnemar(only_before: int, only_after: int) -> float:
     """Two-sided exact p of McNemar's test (McNemar, 1947): could the changes be a coin's?"""
     changes = only_before + only_after
@@ -100,3 +137,8 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     if n < k:
         return math.nan
     return 1.0 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def plain(interval: Interval) -> dict[str, float | None]:
+    """The interval as JSON, undefined as None."""
+    return {name: None if math.isnan(value) else value for name, value in interval._asdict().items()}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from porism import store
 from porism.records import Status
 
-__all__ = ["percent", "points", "show", "show_stages"]
-
+__all__ = ["percent", "points", "show", "show_power", "show_stages"]
 
 _RARE = (Status.TIMEOUT, Status.ERROR, Status.GOLD_UNPARSED)
 """Statuses that have a column only where one occurs."""
@@ -29,7 +28,49 @@ def show(folder: Path) -> None:
             heads = [head for head in _heads(rows) if head not in _RARE or head in rare]
             kept = [{head: one.get(head, "–") for head in heads} for one in rows]
             _print(kept)
-            return
+            break
+    if (folder / "robustness.json").is_file():
+        _show_robustness(store.load_json(folder / "robustness.json"))
+
+
+def _show_robustness(found: dict[str, Any]) -> None:
+    """The drops under changes, and the spread over instances of templates."""
+    rows = [
+        {
+            "set": name,
+            "originals": str(item["problems"]),
+            "original (95 %)": percent(item["original"]),
+            "changed (95 %)": percent(item["changed"]),
+            "difference in points (95 %)": points(item["difference"]),
+            "relative drop (95 %)": percent(item["relative"]),
+        }
+        for name, item in found.get("changes", {}).items()
+    ]
+    spreads = [
+        {
+            "set": name,
+            "templates": str(item["templates"]),
+            "instances": str(item["sets"]),
+            "mean": f"{item['mean']:.1%}",
+            "deviation": "–" if item["deviation"] is None else f"{100 * item['deviation']:.1f}",
+            "worst": f"{item['low']:.1%}",
+            "best": f"{item['high']:.1%}",
+            "all instances right": percent(item["all_right"]),
+        }
+        for name, item in found.get("templates", {}).items()
+    ]
+    for table in (rows, spreads):
+        if table:
+            print()
+            _print(table)
+
+
+def show_power(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what :func:`porism.evaluate.power.plan` found."""
+    _print(
+        [{name: value if isinstance(value, str) else f"{value:,}" for name, value in row.items()} for row in rows],
+        left=(),
+    )
 
 
 def _heads(rows: Sequence[dict[str, str]]) -> list[str]:
@@ -104,6 +145,12 @@ def _tries(item: dict[str, Any]) -> dict[str, str]:
     """pass@k for several attempts, and the share of tests passed, where there are any."""
     known = {k: one["value"] for k, one in item.get("pass_at", {}).items() if k != "1" and one["value"] is not None}
     cells = {f"pass@{k}": f"{value:.1%}" for k, value in known.items()}
+    for name, of in (("pass^", "pass_all"), ("maj@", "maj_at")):
+        cells |= {
+            f"{name}{k}": percent({**one, "low": None})
+            for k, one in item.get(of, {}).items()
+            if one["value"] is not None
+        }
     tests = item.get("passed_tests")
     return cells if tests is None else {**cells, "tests": f"{tests:.1%}"}
 
@@ -120,7 +167,7 @@ def _compared(name: str, item: dict[str, Any]) -> dict[str, str]:
         "before (95 %)": percent(before["accuracy"]),
         "after (95 %)": percent(after["accuracy"]),
         "gain in points (95 %)": points(item["difference"]),
-        "p": f"{item['mcnemar_p']:.1g}",
+        "p": "–" if item["mcnemar_p"] is None else f"{item['mcnemar_p']:.1g}",
         "format": f"{100 * item['gain_by_format']:+.1f}",
         "reasoning": f"{100 * item['gain_by_reasoning']:+.1f}",
         "tokens": f"{before['tokens']['mean']:.0f} → {after['tokens']['mean']:.0f}",

@@ -10,6 +10,7 @@ strict        3        lm-eval ``gsm8k`` (version 3), ``strict-match``: first ``
 strict_cot    3        lm-eval ``gsm8k_cot`` (3), ``strict-match``: first ``The answer is (\-?[0-9\.\,]+).``, as text
 strict_llama  4        lm-eval ``gsm8k_cot_llama`` (4), ``strict-match``: last "The final answer is" number, as text
 flexible      3        lm-eval's ``flexible-extract``: last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``, compared as text
+minerva       3        lm-eval ``minerva_math`` (3.1), ``exact_match``: "The final answer is …", spelt plainly
 ============  =======  ==========================================================================================
 
 A version changes whenever the same text could be read otherwise than before, and stands in every verdict (``auto@2``).
@@ -23,6 +24,8 @@ from typing import NamedTuple
 
 from porism import chains
 from porism.errors import RecipeError, nearest
+from porism.graders import _minerva
+from porism.prompts import profiles as tasks
 from porism.records import Problem, Status, Verdict
 
 __all__ = ["PROFILES", "Profile", "Reading", "as_lm_eval", "profile_of", "read", "unstated"]
@@ -41,6 +44,8 @@ class Profile(NamedTuple):
     """Which match of the pattern counts."""
     ignored: tuple[re.Pattern[str], ...] = ()
     """What its comparison of texts takes out."""
+    normalised: bool = False
+    """Compared as Minerva's evaluation does it: by a plain spelling, else as mathematics."""
 
     @property
     def label(self) -> str:
@@ -48,6 +53,8 @@ class Profile(NamedTuple):
         return f"{self.name}@{self.version}"
 
 
+_SYMBOLIC = "symbolic"
+"""In a profile of another harness: read as ``auto`` does, and compared as mathematics."""
 _IGNORED = tuple(map(re.compile, (r",", r"\$", r"(?s).*#### ", r"\.$")))
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 PROFILES = {
@@ -66,16 +73,20 @@ PROFILES = {
             ignored=_IGNORED,
         ),
         Profile("flexible", 3, pattern=_FLEXIBLE, which=-1, ignored=_IGNORED),
+        Profile("minerva", 3, pattern=_minerva.ANSWER, normalised=True),
     )
 }
 
 
 def profile_of(name: str) -> Profile:
-    """The profile of that name; ``-`` and ``_`` are alike.
+    """The profile of that name; ``-`` and ``_`` are alike. ``lm-eval/gsm8k@3`` means that of its first score.
 
     Raises:
         RecipeError: there is none.
     """
+    if "/" in name:
+        name = next(iter(tasks.load(name).scores.values()))
+        name = "auto" if name == _SYMBOLIC else name
     known = PROFILES.get(name) or PROFILES.get(name.replace("-", "_"))
     if known is None:
         raise RecipeError(f"no extraction profile {name!r}.{nearest(name, PROFILES)} Known: {', '.join(PROFILES)}.")
@@ -209,15 +220,27 @@ def as_lm_eval(problem: Problem, text: str, profile: Profile) -> Verdict:
     """Extraction and exact match as lm-eval's GSM8K tasks do them: texts are compared, not values."""
     found = ""
     if profile.pattern is not None:
-        matches = profile.pattern.findall(text)
+        matches = profile.pattern.findall(text + _minerva.ENDING if profile.normalised else text)
         if matches:
             match = matches[profile.which]
             found = match if isinstance(match, str) else next((group for group in match if group), "")
     found = found.strip()
     if not found:
         return Verdict(status=Status.UNPARSED, reason=f"lm-eval's expression for {profile.name} matches nothing")
-    same = _without(found, profile) == _without(problem.answer, profile)
+    if profile.normalised:
+        same = _same_normalised(problem.answer, found)
+    else:
+        same = _without(found, profile) == _without(problem.answer, profile)
     return Verdict(status=Status.CORRECT if same else Status.WRONG, answer=found, rule=profile.name)
+
+
+def _same_normalised(gold: str, found: str) -> bool:
+    gold, found = _minerva.normal(gold), _minerva.normal(found)
+    if gold == found:
+        return True
+    from porism.graders.math import judge_text
+
+    return judge_text(gold, rf"\boxed{{{found}}}", profile="boxed").correct
 
 
 def _without(text: str, profile: Profile) -> str:

@@ -1,14 +1,18 @@
-"""Problems changed so that their answer stays true: other numbers, names or words, an idle sentence, mixed options.
+"""Problems changed so that their answer stays true: numbers, names, words, units, order, an idle sentence, options.
 
 ===========  ==========================================================================================================
 change       what is done
 ===========  ==========================================================================================================
 numbers      other numbers; the answer is computed anew from the solution's calculator annotations, and only where these
-             account for every number in question and solution and give back the known answer (GSM8K, SVAMP, samples)
+             account for every number in question and solution and give back the known answer (GSM8K, SVAMP, samples);
+             or from the question itself, where that is one calculation, a common divisor or a common multiple
 names        other first names; nothing else
 reword       other words of the same meaning, and small numbers written out
 irrelevant   a sentence more that has nothing to do with what is asked (as GSM-IC, Shi et al., 2023, arXiv:2302.00093)
 options      the options of a choice in another order
+order        the premises in another order, where none leans on another, or the question in front of them
+units        a quantity in a smaller unit, where the question says in what the answer is to be given
+instance     another instance of the same GSM-Symbolic template, with names, numbers and the answer that they give
 ===========  ==========================================================================================================
 
 A problem that a change cannot be made to is left out with its reason. The result depends on the problem and the seed
@@ -28,9 +32,13 @@ from pydantic import Field
 from porism import store
 from porism.files import Malformed
 from porism.problems import Unreadable
+from porism.problems._change_expressions import expression
+from porism.problems._change_instance import instance
 from porism.problems._change_names import names
 from porism.problems._change_numbers import numbers
 from porism.problems._change_options import options
+from porism.problems._change_order import order
+from porism.problems._change_units import units
 from porism.problems._change_words import irrelevant, reword
 from porism.problems._changing import Unchanged
 from porism.recipe import Seed
@@ -43,13 +51,23 @@ READS = (Problem,)
 _LONGEST = 10_000
 """Characters of a question: what stands in it is compared with one another."""
 
-Change = Literal["numbers", "names", "reword", "irrelevant", "options"]
+Change = Literal["numbers", "names", "reword", "irrelevant", "options", "order", "units", "instance"]
+
+
+def _numbers(problem: Problem, rng: random.Random) -> Problem:
+    """Other numbers, by the solution's calculations or by the question's own."""
+    return (numbers if "annotated" in problem.meta else expression)(problem, rng)
+
+
 CHANGES: dict[Change, Callable[[Problem, random.Random], Problem]] = {
-    "numbers": numbers,
+    "numbers": _numbers,
     "names": names,
     "reword": reword,
     "irrelevant": irrelevant,
     "options": options,
+    "order": order,
+    "units": units,
+    "instance": instance,
 }
 
 Input = Annotated[list[str], Field(description="problem records: files or stage folders")]

@@ -22,7 +22,7 @@ from porism.problems import _worked
 from porism.recipe import Seed
 from porism.records import Problem, content_id
 
-__all__ = ["load"]
+__all__ = ["instance", "load"]
 
 _SHARES = {"train": range(7), "validation": range(7, 8), "test": range(8, 10)}
 """Split → tenths of all problems."""
@@ -143,14 +143,32 @@ def _templates() -> dict[int, Any]:
     }
 
 
+def instance(template: int, rng: Random) -> _Item | None:
+    """A GSM-Symbolic template filled in; None where there is no such template, or the answer is no number."""
+    generator = _templates().get(template)
+    if generator is None:
+        return None
+    try:
+        made = generator(rng, 1.0)
+    except ValueError:  # it has drawn values that do not go together
+        return None
+    answer = str(made["answer"])
+    return (
+        _Item(made["question"].strip(), answer, made["metadata"]["answer_cot"]) if _ANSWER.fullmatch(answer) else None
+    )
+
+
 def _instances(template: int, seed: int) -> Iterator[_Item]:
     generators = _templates()
     if template not in generators:
         raise RecipeError(f"gsm_symbolic: no template {template!r}; there are {min(generators)} to {max(generators)}.")
     number = 0
     while True:
-        made = generators[template](Random(f"{seed}/{template}/{number}"), 1.0)
-        yield _Item(made["question"].strip(), str(made["answer"]), made["metadata"]["answer_cot"])
+        try:
+            made = generators[template](Random(f"{seed}/{template}/{number}"), 1.0)
+            yield _Item(made["question"].strip(), str(made["answer"]), made["metadata"]["answer_cot"])
+        except ValueError:  # the generator has drawn values that do not go together
+            pass
         number += 1
 
 

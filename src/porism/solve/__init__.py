@@ -19,7 +19,7 @@ from porism.engines._stage import Staged, kept, with_engine
 from porism.errors import DataError
 from porism.graders import Grading, GradingSettings, asks_engine, grade_all, grading_inputs, profile_of, tally
 from porism.models.load import fingerprint
-from porism.prompts import messages, templates
+from porism.prompts import messages, profiles, templates
 from porism.records import Attempt, Problem, content_id
 from porism.strategies import _prompts
 
@@ -94,6 +94,8 @@ def inputs(part: str, settings: Settings) -> dict[str, str]:
     found = store.hashes(files) | grading_inputs(settings, files)
     if settings.engine in LOADS and _asks(part, settings):
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
+    if "/" in settings.profile:
+        found["profile"] = profiles.load(settings.profile).hash
     prompt = getattr(settings, "prompt", "")
     if prompt in templates.known() and ":" not in part:
         found["prompt"] = content_id(templates.source(prompt))
@@ -117,7 +119,7 @@ def run(part: str, settings: Settings, out: store.Output) -> None:
         max_tokens=settings.max_tokens,
         stop=tuple(settings.stop),
     )
-    solve = strategies.bind(part, settings)
+    solve = strategies.bind(part, settings, problems)
     asks = any(asks_engine(kind) for kind in {problem.kind for problem in problems})
     with Grading(settings, grade_all) as grading, Staged(settings.engine, settings.model, settings, out) as started:
         engine = _kept(settings, out, started) if _asks(part, settings) else started

@@ -2,8 +2,9 @@
 
 A strategy is a module with ``prompt(problem, *, …) -> list[Message]``, what the model is shown. That is all for one
 that asks once and takes the answer as it comes: :func:`ask` does the rest. One that does more also has
-``solve(problems, engine, sampling, *, samples, seed, …) -> list[list[Attempt]]``, which works on a batch of problems at
-a time and returns the attempts at each, ungraded.
+``solve(problems, engine, sampling, *, samples, seed, …) -> list[list[Attempt]]``, which works on a batch of problems
+at a time and returns the attempts at each, ungraded. One that has to know all problems of the input takes them as
+a fourth parameter, ``everything``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from porism.errors import RecipeError
 from porism.find import find
 from porism.records import Attempt, Message, Problem, content_id
 
-__all__ = ["Strategy", "ask", "asks_engine", "bind", "check", "function", "problem_seed"]
+__all__ = ["Strategy", "ask", "asks_engine", "attempts_of", "bind", "check", "function", "problem_seed"]
 
 
 class Strategy(Protocol):
@@ -44,8 +45,13 @@ def asks_engine(name: str) -> bool:
     return bool(getattr(sys.modules.get(function(name).__module__), "ASKS_ENGINE", True))
 
 
-def bind(name: str, settings: recipe.Settings) -> Strategy:
+def bind(name: str, settings: recipe.Settings, everything: Sequence[Problem] = ()) -> Strategy:
     """The strategy with its settings filled in, ``samples`` and ``seed`` among them.
+
+    Args:
+        name: of the strategy.
+        settings: of the stage.
+        everything: all problems of the input, in order, for a strategy whose fourth parameter is called so.
 
     Raises:
         RecipeError: no such strategy.
@@ -59,7 +65,9 @@ def bind(name: str, settings: recipe.Settings) -> Strategy:
             f"whose first parameter is {first or 'missing'}."
         )
     if first == "problems":
-        return bound
+        if "everything" not in inspect.signature(chosen).parameters:
+            return bound
+        return lambda problems, engine, sampling: bound(problems, engine, sampling, everything)
     samples, seed = getattr(settings, "samples", 1), getattr(settings, "seed", 0)
 
     def asked(problems: Sequence[Problem], engine: Engine, sampling: Sampling) -> list[list[Attempt]]:
@@ -134,12 +142,13 @@ def ask(
     ]
     replies = engine.generate(requests)
     return [
-        _attempts(name, problem, request, reply, engine.model)
+        attempts_of(name, problem, request, reply, engine.model)
         for problem, request, reply in zip(problems, requests, replies, strict=True)
     ]
 
 
-def _attempts(name: str, problem: Problem, request: Request, reply: Reply, model: str) -> list[Attempt]:
+def attempts_of(name: str, problem: Problem, request: Request, reply: Reply, model: str) -> list[Attempt]:
+    """The attempts that a reply makes."""
     return [
         Attempt(
             problem=problem,
