@@ -183,3 +183,32 @@ def test_a_budget_leaves_the_story_so_far() -> None:
     one, _ = acted(act("17 * 23"), answer("391"), budget_calls=1)
     assert one.text.endswith("Observation: 391\n")
     assert (one.finish, traced(one).stopped) == ("length", "calls")
+
+
+def test_an_example_is_shown_as_the_turns_are_to_be() -> None:
+    one, engine = acted(answer("391"), instruction="Be brief.")
+    talk = [message["content"] for message in one.messages]
+    assert [message["role"] for message in one.messages] == ["user", "assistant", "user", "assistant", "user"]
+    assert json.loads(talk[1]) == {
+        "thought": "12 boxes of 17 pens.",
+        "tool": "calculator",
+        "arguments": {"text": "12 * 17"},
+    }
+    assert talk[4] == f"{QUESTION}\n\nBe brief."
+    one, engine = acted('{"answer": "391"}', thought=0, router="rules")
+    assert json.loads(one.messages[1]["content"]) == {"input": "12 * 17"}
+    assert "thought" not in engine.requests[0].sampling.json_schema
+    assert "thought" not in one.messages[0]["content"]
+    one, _ = acted("Final Answer: 391", calls="text")
+    assert one.messages[1]["content"].endswith("Action: calculator[12 * 17]")
+    one, _ = acted(answer("391"), worked=False, instruction="Be brief.")
+    assert [message["role"] for message in one.messages] == ["user"]
+    assert one.messages[0]["content"].startswith(QUESTION)
+    assert one.messages[0]["content"].endswith("Be brief.")
+
+
+def test_an_answer_that_is_cut_off_is_none() -> None:
+    one, _ = acted(act("17 * 23"), '{"thought": "so it is', turns=2)
+    assert one.finish == "length"
+    assert one.text.endswith("cut off\n")
+    assert "####" not in one.text

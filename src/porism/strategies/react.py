@@ -4,7 +4,8 @@ Yao et al., 2023, arXiv:2210.03629. With ``calls: schema`` the engine holds each
 and either a call with that tool's arguments or an answer, so that a small model cannot write a call that means nothing;
 the last turn can only be an answer. With ``calls: text`` the model writes freely (``Action: calculator[2 * 21]``, or a
 ``<tool_call>``), as it was trained to. A call that cannot be read, a tool that fails, hangs or says too much is what
-the model is told, and the next turn follows. Departure: no worked examples are shown.
+the model is told, and the next turn follows. Departure: one example is shown,
+not several, and only where the calculator is among the tools.
 """
 
 from __future__ import annotations
@@ -29,19 +30,28 @@ from porism.tools._calls import filled, from_json
 
 __all__ = ["Acting", "check", "schema", "solve"]
 
-_THOUGHT = 300
+_LONGEST = 200
 _SHOWN = 1_000
 _SCHEMA = (
-    "You may use these tools:\n{}\n\nIn each turn write one JSON object: a thought and the call of a tool, or a "
-    'thought and the answer, as {{"thought": "…", "tool": "{}", "arguments": {}}} or {{"thought": "…", "answer": "…"}}.'
+    "You may use these tools:\n{}\n\nIn each turn write one JSON object, the call of a tool or the answer: "
+    '{{{}"tool": "{}", "arguments": {}}} or {{{}"answer": "…"}}.'
 )
 _ROUTED = (
-    'You may use tools:\n{}\n\nIn each turn write one JSON object: {{"thought": "…", "input": "…"}} to have something '
-    'computed or looked up, or {{"thought": "…", "answer": "…"}}.'
+    "You may use tools:\n{}\n\nIn each turn write one JSON object, what is to be computed or looked up, or the answer: "
+    '{{{}"input": "…"}} or {{{}"answer": "…"}}.'
 )
 _TEXT = (
     "You may use these tools:\n{}\n\nWrite in each turn a line 'Thought: …' and a line 'Action: tool[input]', such as "
     "'Action: {}[…]'. You are then told what the tool says. When you know the answer, write 'Final Answer: …'."
+)
+_ASKED = "A box holds 17 pens. How many pens are in 12 boxes?"
+_EXAMPLE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("12 boxes of 17 pens.", {"tool": "calculator", "arguments": {"text": "12 * 17"}}),
+    ("12 boxes hold 204 pens.", {"answer": "204"}),
+)
+_EXAMPLE_TEXT = (
+    "Thought: 12 boxes of 17 pens.\nAction: calculator[12 * 17]",
+    "Thought: 12 boxes hold 204 pens.\nFinal Answer: 204",
 )
 _UNREAD = "this is neither a call of a tool nor an answer"
 _FINISH = re.compile(r"Action(?: \d+)?:[ \t]*finish[ \t]*[\[(](.*?)[\])]", re.IGNORECASE)
@@ -60,6 +70,10 @@ class Acting(NamedTuple):
     router: Annotated[
         Literal["model", "rules"], Field(description="who picks the tool: the model, or rules by what is to be done")
     ] = "model"
+    thought: Annotated[
+        int, Field(description="with schema: most signs of a thought; 0: none is written", ge=0, le=2_000)
+    ] = 160
+    worked: Annotated[bool, Field(description="show an example first, where the calculator is among the tools")] = True
     turns: Annotated[int, Field(description="most turns; the last one can only be an answer", ge=1)] = 5
     tool_seconds: Annotated[float, Field(description="how long a call of your own tool may take", gt=0)] = 10.0
     sandbox: str = box.AUTO
@@ -84,8 +98,7 @@ async def solve(problem: Problem, desk: Desk, *, acting: Acting) -> None:
     """Take turns until there is an answer."""
     own = {"python": {"sandbox": acting.sandbox}} if "python" in acting.tools else {}
     toolbox = shared(acting.tools, own, acting.tool_seconds)
-    shown = messages.question(problem, _words(toolbox, acting), acting.system)
-    talk, story = list(shown), ""
+    talk, story = _talk(problem, toolbox, acting), ""
     tokens, seconds = 0, 0.0
     for number in range(acting.turns):
         last = number == acting.turns - 1
@@ -101,10 +114,33 @@ async def solve(problem: Problem, desk: Desk, *, acting: Acting) -> None:
             return
         answer = (await desk.call(toolbox, [(branch, step)]))[0]
         told = answer.text[:_SHOWN]
-        story += f"{_shown(step)}\n{_result(answer)}: {told}\n"
+        story += f"{_shown(step)}{_result(answer)}: {told}\n"
         desk.draft(story)
         turn = Message(role="assistant", content=said.text)
         talk += [turn, Message(role="user", content=f"{_result(answer)}: {told}")]
+
+
+def _talk(problem: Problem, toolbox: Toolbox, acting: Acting) -> list[Message]:
+    """What the tools are, an example where there is one for them, and the question."""
+    words = _words(toolbox, acting)
+    if not acting.worked or "calculator" not in toolbox.names:
+        return messages.question(problem, "\n".join(filter(None, (words, acting.instruction))), acting.system)
+    said = _EXAMPLE_TEXT if acting.calls == "text" else tuple(_turn(acting, *one) for one in _EXAMPLE)
+    first = Problem(question=f"{words}\n\n{_ASKED}", answer="")
+    return [
+        *messages.question(first, "", acting.system),
+        Message(role="assistant", content=said[0]),
+        Message(role="user", content="Observation: 204"),
+        Message(role="assistant", content=said[1]),
+        *messages.question(problem, acting.instruction),
+    ]
+
+
+def _turn(acting: Acting, thought: str, what: dict[str, Any]) -> str:
+    """A turn as the schema has it."""
+    if acting.router == "rules" and "tool" in what:
+        what = {"input": what["arguments"]["text"]}
+    return json.dumps({**({"thought": thought} if acting.thought else {}), **what})
 
 
 def _result(answer: Answer) -> str:
@@ -112,19 +148,23 @@ def _result(answer: Answer) -> str:
 
 
 def _shown(call: Call) -> str:
-    return f"Action: {call.tool}({', '.join(f'{name}={value!r:.200}' for name, value in call.arguments.items())})"
+    if not call.tool:
+        return ""
+    return f"Action: {call.tool}({', '.join(f'{name}={value!r:.200}' for name, value in call.arguments.items())})\n"
 
 
 def _words(toolbox: Toolbox, acting: Acting) -> str:
     listed = "\n".join(f"- {name}: {toolbox.description(name)} {_arguments(toolbox, name)}" for name in toolbox.names)
     first = toolbox.names[0]
+    parts = dict.fromkeys(toolbox.schema(first)["properties"], "…")
+    thought = '"thought": "…", ' if acting.thought else ""
     if acting.calls == "text":
         found = _TEXT.format(listed, first)
     elif acting.router == "rules":
-        found = _ROUTED.format(listed)
+        found = _ROUTED.format(listed, thought, thought)
     else:
-        found = _SCHEMA.format(listed, first, json.dumps(dict.fromkeys(toolbox.schema(first)["properties"], "…")))
-    return f"{found}\n{acting.instruction}" if acting.instruction else found
+        found = _SCHEMA.format(listed, thought, first, json.dumps(parts, ensure_ascii=False), thought)
+    return found
 
 
 def _arguments(toolbox: Toolbox, name: str) -> str:
@@ -137,28 +177,29 @@ def _arguments(toolbox: Toolbox, name: str) -> str:
 
 def _ask(toolbox: Toolbox, acting: Acting, talk: list[Message], branch: str, *, last: bool) -> Ask:
     if acting.calls == "schema":
-        held: dict[str, Any] = {"json_schema": schema(toolbox, routed=acting.router == "rules", last=last)}
+        held: dict[str, Any] = {
+            "json_schema": schema(toolbox, thought=acting.thought, routed=acting.router == "rules", last=last)
+        }
     else:
         held = {"stop": ("\nObservation",)}
     return Ask(messages=list(talk), does="answer" if last else "act", branch=branch, sampling=held)
 
 
-def schema(toolbox: Toolbox, *, routed: bool = False, last: bool = False) -> str:
+def schema(toolbox: Toolbox, *, thought: int = 160, routed: bool = False, last: bool = False) -> str:
     """The JSON schema of a turn.
 
     Args:
         toolbox: the tools that may be called.
+        thought: most signs of a thought; 0 for none.
         routed: the tool is not named, only what it is given.
         last: only an answer will do.
     """
-    thought = {"type": "string", "maxLength": _THOUGHT}
-    turns = [_object(thought=thought, answer={"type": "string", "maxLength": _THOUGHT})]
+    before: dict[str, Any] = {"thought": {"type": "string", "maxLength": thought}} if thought else {}
+    turns = [_object(**before, answer={"type": "string", "maxLength": _LONGEST})]
     if routed and not last:
-        turns.append(_object(thought=thought, input={"type": "string", "maxLength": 2 * _THOUGHT}))
+        turns.append(_object(**before, input={"type": "string", "maxLength": 2 * _LONGEST}))
     elif not last:
-        turns += [
-            _object(thought=thought, tool={"const": name}, arguments=toolbox.schema(name)) for name in toolbox.names
-        ]
+        turns += [_object(**before, tool={"const": name}, arguments=toolbox.schema(name)) for name in toolbox.names]
     return json.dumps(turns[0] if len(turns) == 1 else {"anyOf": turns})
 
 
@@ -186,9 +227,9 @@ def _from_schema(text: str, toolbox: Toolbox, *, last: bool) -> tuple[str, Call 
     except (ValueError, RecursionError):
         turn = None
     if not isinstance(turn, Mapping):
-        if last:
+        if last and not text.lstrip().startswith("{"):
             return "", text.strip()
-        return text.strip()[:_THOUGHT], Call("", {}, wrong=f"{_UNREAD}, but a text that is no JSON object, or cut off")
+        return text.strip()[:_LONGEST], Call("", {}, wrong=f"{_UNREAD}, but a text that is no JSON object, or cut off")
     thought = str(turn.get("thought", ""))
     if "answer" in turn:
         return thought, str(turn["answer"])

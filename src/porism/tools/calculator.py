@@ -33,7 +33,7 @@ _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2}
 Expression = Annotated[
     str,
     Field(
-        description="an expression, such as 15% * (1,200 - 3)",
+        description="an expression, with + - * / % ^ and brackets",
         json_schema_extra={"pattern": r"^[0-9a-z+*/%^(). ,-]{1,120}$"},
     ),
 ]
