@@ -44,7 +44,7 @@ def test_a_call_an_observation_an_answer() -> None:
     assert trace.candidates[0].answer == "391"
     schema = json.loads(engine.requests[0].sampling.json_schema)
     assert [turn["required"] for turn in schema["anyOf"]] == [["thought", "answer"], ["thought", "tool", "arguments"]]
-    assert schema["anyOf"][1]["properties"]["arguments"]["properties"]["text"]["pattern"].startswith("^[0-9")
+    assert schema["anyOf"][1]["properties"]["arguments"]["properties"]["text"]["pattern"].startswith("^(?:[0-9")
 
 
 def test_the_last_turn_is_an_answer() -> None:
@@ -212,3 +212,12 @@ def test_an_answer_that_is_cut_off_is_none() -> None:
     assert one.finish == "length"
     assert one.text.endswith("cut off\n")
     assert "####" not in one.text
+
+
+def test_a_call_can_be_required() -> None:
+    _, engine = acted(act("17 * 23"), answer("391"), require=1)
+    first, second = (json.loads(request.sampling.json_schema) for request in engine.requests)
+    assert first["required"] == ["thought", "tool", "arguments"]
+    assert len(second["anyOf"]) == 2
+    _, engine = acted(answer("391"), require=1, turns=1)
+    assert json.loads(engine.requests[0].sampling.json_schema)["required"] == ["thought", "answer"]

@@ -26,7 +26,7 @@ def solve(part: str, tmp_path: Path, **settings: Any) -> list[dict[str, Any]]:
 
 
 def test_a_small_model_calls_the_calculator(tmp_path: Path) -> None:
-    rows = solve("react", tmp_path, max_tokens=160, turns=3)
+    rows = solve("react", tmp_path, max_tokens=80, turns=3, thought=60, require=1)
     turns = [turn for row in rows for turn in row["meta"]["trace"]["turns"]]
     acts = [turn["text"] for turn in turns if turn["does"] in ("act", "answer")]
     assert all(isinstance(json.loads(text), dict) for text in acts), "each turn follows the schema"

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import time
 from pathlib import Path
 
@@ -186,3 +187,20 @@ def test_settings_of_tools(tier: str) -> None:
 def test_functions_that_are_no_tools(mine: str, name: str, complaint: str) -> None:
     with pytest.raises(RecipeError, match=complaint):
         Toolbox([f"{mine}:{name}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("12 * 45", True),
+        ("sqrt(16) + max(2, 3) ** 2", True),
+        ("15% * (1,200 - 3)", True),
+        ("12 boxes * 45", False),
+        ("", False),
+        ("9" * 81, False),
+    ],
+)
+def test_what_a_model_that_is_held_to_the_schema_may_write_for_the_calculator(text: str, fits: bool) -> None:
+    pattern = Toolbox(["calculator"]).schema("calculator")["properties"]["text"]["pattern"]
+    assert bool(re.fullmatch(pattern, text)) is fits
+    assert not fits or not Toolbox(["calculator"]).call(Call("calculator", {"text": text})).failed

@@ -54,6 +54,7 @@ _EXAMPLE_TEXT = (
     "Thought: 12 boxes hold 204 pens.\nFinal Answer: 204",
 )
 _UNREAD = "this is neither a call of a tool nor an answer"
+Allowed = Literal["any", "call", "answer"]
 _FINISH = re.compile(r"Action(?: \d+)?:[ \t]*finish[ \t]*[\[(](.*?)[\])]", re.IGNORECASE)
 """How the paper's examples end."""
 
@@ -73,6 +74,7 @@ class Acting(NamedTuple):
     thought: Annotated[
         int, Field(description="with schema: most signs of a thought; 0: none is written", ge=0, le=2_000)
     ] = 160
+    require: Annotated[int, Field(description="with schema: first turns that have to be calls of a tool", ge=0)] = 0
     worked: Annotated[bool, Field(description="show an example first, where the calculator is among the tools")] = True
     turns: Annotated[int, Field(description="most turns; the last one can only be an answer", ge=1)] = 5
     tool_seconds: Annotated[float, Field(description="how long a call of your own tool may take", gt=0)] = 10.0
@@ -103,7 +105,7 @@ async def solve(problem: Problem, desk: Desk, *, acting: Acting) -> None:
     for number in range(acting.turns):
         last = number == acting.turns - 1
         branch = str(number)
-        ((said,),) = await desk.ask(_ask(toolbox, acting, talk, branch, last=last))
+        ((said,),) = await desk.ask(_ask(toolbox, acting, talk, number))
         tokens, seconds = tokens + said.tokens, seconds + said.seconds
         thought, step = _step(said, toolbox, acting, last=last)
         story += f"{thought}\n" if thought else ""
@@ -175,30 +177,31 @@ def _arguments(toolbox: Toolbox, name: str) -> str:
     )
 
 
-def _ask(toolbox: Toolbox, acting: Acting, talk: list[Message], branch: str, *, last: bool) -> Ask:
+def _ask(toolbox: Toolbox, acting: Acting, talk: list[Message], number: int) -> Ask:
+    last = number == acting.turns - 1
     if acting.calls == "schema":
-        held: dict[str, Any] = {
-            "json_schema": schema(toolbox, thought=acting.thought, routed=acting.router == "rules", last=last)
-        }
+        allowed: Allowed = "answer" if last else "call" if number < acting.require else "any"
+        routed = acting.router == "rules"
+        held: dict[str, Any] = {"json_schema": schema(toolbox, allowed, thought=acting.thought, routed=routed)}
     else:
         held = {"stop": ("\nObservation",)}
-    return Ask(messages=list(talk), does="answer" if last else "act", branch=branch, sampling=held)
+    return Ask(messages=list(talk), does="answer" if last else "act", branch=str(number), sampling=held)
 
 
-def schema(toolbox: Toolbox, *, thought: int = 160, routed: bool = False, last: bool = False) -> str:
+def schema(toolbox: Toolbox, allowed: Allowed = "any", *, thought: int = 160, routed: bool = False) -> str:
     """The JSON schema of a turn.
 
     Args:
         toolbox: the tools that may be called.
+        allowed: whether the turn may be a call, an answer, or any of the two.
         thought: most signs of a thought; 0 for none.
         routed: the tool is not named, only what it is given.
-        last: only an answer will do.
     """
     before: dict[str, Any] = {"thought": {"type": "string", "maxLength": thought}} if thought else {}
-    turns = [_object(**before, answer={"type": "string", "maxLength": _LONGEST})]
-    if routed and not last:
+    turns = [_object(**before, answer={"type": "string", "maxLength": _LONGEST})] if allowed != "call" else []
+    if routed and allowed != "answer":
         turns.append(_object(**before, input={"type": "string", "maxLength": 2 * _LONGEST}))
-    elif not last:
+    elif allowed != "answer":
         turns += [_object(**before, tool={"const": name}, arguments=toolbox.schema(name)) for name in toolbox.names]
     return json.dumps(turns[0] if len(turns) == 1 else {"anyOf": turns})
 

@@ -30,11 +30,12 @@ _IN_A_CALL = re.compile("\\s*(?:" + _NUMBER.replace("{}", "[0-9]+") + "|" + _OTH
 _ALIKE = {"of": "*", "×": "*", "·": "*", "÷": "/", "−": "-", "^": "**"}
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2}
 
+_PATTERN = r"^(?:[0-9+*/%^(). ,-]|abs|ceil|comb|factorial|floor|gcd|lcm|max|min|round|sqrt){1,80}$"  # no other words
 Expression = Annotated[
     str,
     Field(
         description="an expression, with + - * / % ^ and brackets",
-        json_schema_extra={"pattern": r"^[0-9a-z+*/%^(). ,-]{1,120}$"},
+        json_schema_extra={"pattern": _PATTERN},
     ),
 ]
 """The pattern is for a model that is held to it; what else the calculator reads is taken, too."""
