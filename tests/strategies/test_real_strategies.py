@@ -12,7 +12,7 @@ from porism.records import to_row
 
 pytestmark = pytest.mark.slow
 
-SUMS = [(47, 86), (123, 45), (38, 29), (64, 57)]
+SUMS = [(47, 86), (123, 45)]
 
 
 def solve(part: str, tmp_path: Path, **settings: Any) -> list[dict[str, Any]]:
