@@ -105,3 +105,12 @@ def test_another_solution_needs_a_temperature() -> None:
     with pytest.raises(RecipeError, match="refine: with check=verify another solution is tried"):
         pipeline.prepare("solve", "refine", {"input": ["x"], "check": "verify"})
     pipeline.prepare("solve", "refine", {"input": ["x"]})
+
+
+@pytest.mark.parametrize("check", ["verify", "backward"])
+def test_what_has_no_answer_to_be_read_is_verified_all_the_same(check: str) -> None:
+    engine = Batches(lambda request, number: "yes" if "Say yes or no" in asked(request) else "An essay on 3 apples.")
+    (one,) = solved(
+        "refine", [Problem(question="Write on 3 apples.", answer="good", kind="judge")], engine, check=check
+    )
+    assert [branch.score for branch in traced(one).candidates] == [1.0]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from porism.graders import check, grade_all, has_profiles
 from porism.records import Attempt, Problem, Status
 
-__all__ = ["Reading", "classes", "read", "same"]
+__all__ = ["Reading", "classes", "read", "same", "states_answers"]
 
 _UNREAD = (Status.TRUNCATED, Status.ERROR, Status.TIMEOUT)
 _ANY = "0"
@@ -27,7 +27,7 @@ class Reading(NamedTuple):
 
 def read(attempts: Sequence[Attempt]) -> list[Reading]:
     """The final answer that each attempt states; the reference answer plays no part in it."""
-    asked = [at for at, one in enumerate(attempts) if one.finish != "error" and _states_answers(one.problem.kind)]
+    asked = [at for at, one in enumerate(attempts) if one.finish != "error" and states_answers(one.problem.kind)]
     bare = [
         dataclasses.replace(attempts[at], problem=dataclasses.replace(attempts[at].problem, answer=_ANY))
         if not attempts[at].problem.answer
@@ -41,7 +41,8 @@ def read(attempts: Sequence[Attempt]) -> list[Reading]:
     return found
 
 
-def _states_answers(kind: str) -> bool:
+def states_answers(kind: str) -> bool:
+    """Whether answers can be read at all: not what a model judges, programs, or what code of the user's judges."""
     return ":" not in kind and has_profiles(kind)
 
 

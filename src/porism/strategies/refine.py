@@ -126,11 +126,11 @@ async def _rewritten(desk: Desk, shown: Sequence[Message], said: Said, branch: s
 
 
 async def _score(problem: Problem, desk: Desk, text: str, answer: str | None, refining: Refining) -> float:
-    """The share of questions about a solution that it passes; 0 where it states no answer."""
-    if answer is None:
+    """The share of questions about a solution that it passes; 0 where it should state an answer and does not."""
+    if answer is None and _reading.states_answers(problem.kind):
         return 0.0
     branch = str(len(desk.candidates) - 1)
-    if refining.check == "backward":
+    if refining.check == "backward" and answer is not None:
         found = await _found_again(problem, desk, answer, refining, branch)
         if found is not None:
             return found
