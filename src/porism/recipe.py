@@ -35,6 +35,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -55,6 +56,7 @@ __all__ = [
     "StageEntry",
     "bind",
     "build",
+    "flat",
     "load",
     "names_stage",
     "number_of",
@@ -400,6 +402,47 @@ def bind(function: Callable[..., R], settings: Settings) -> functools.partial[R]
     return functools.partial(function, **{name: getattr(settings, name) for name in names if hasattr(settings, name)})
 
 
+def flat(function: Callable[..., R]) -> Callable[..., R]:
+    """A function whose keyword-only parameters that are named tuples are taken apart into settings of their own.
+
+    Settings that several functions share are so written once, as the fields of a ``NamedTuple``: each field is a
+    setting, with the field's type and default; a call collects them again.
+
+    Args:
+        function: its annotations can be evaluated where it is defined.
+
+    Raises:
+        ValueError: two groups have a field of the same name.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        kind = parameter.annotation
+        if parameter.kind is not parameter.KEYWORD_ONLY or not hasattr(kind, "_field_defaults"):
+            parameters.append(parameter)
+            continue
+        groups[parameter.name] = kind
+        types = typing.get_type_hints(kind, include_extras=True)
+        parameters += [
+            parameter.replace(
+                name=field, annotation=types[field], default=kind._field_defaults.get(field, parameter.empty)
+            )
+            for field in kind._fields
+        ]
+
+    @functools.wraps(function)
+    def collected(*args: Any, **given: Any) -> R:
+        whole = {
+            name: kind(**{field: given.pop(field) for field in kind._fields if field in given})
+            for name, kind in groups.items()
+        }
+        return function(*args, **given, **whole)
+
+    collected.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return collected
+
+
 def _own_settings(function: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
@@ -413,5 +456,5 @@ def _own_settings(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def _label(function: Callable[..., Any]) -> str:
     """A function as a person looks for it: file and name."""
     name = getattr(function, "__qualname__", repr(function))
-    code = getattr(function, "__code__", None)
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{code.co_filename}:{name}" if code else name

@@ -72,14 +72,13 @@ class Scripted:
         else:
             found = self._script.get(_asked(request), self._default)
             text = found if isinstance(found, str) else found[number % len(found)]
-        text = request.prefix + text
         for stop in request.sampling.stop:
             text = text.partition(stop)[0]
         words = text.split(" ")
         limit = request.sampling.max_tokens
         if len(words) > limit:
-            return Sample(text=" ".join(words[:limit]), finish="length", tokens=limit)
-        return Sample(text=text, tokens=len(words))
+            return Sample(text=request.prefix + " ".join(words[:limit]), finish="length", tokens=limit)
+        return Sample(text=request.prefix + text, tokens=len(words))
 
 
 def _asked(request: Request) -> str:

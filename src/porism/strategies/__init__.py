@@ -1,10 +1,14 @@
 """Strategies turn problems into attempts by asking an engine.
 
 A strategy is a module with ``prompt(problem, *, …) -> list[Message]``, what the model is shown. That is all for one
-that asks once and takes the answer as it comes: :func:`ask` does the rest. One that does more also has
-``solve(problems, engine, sampling, *, samples, seed, …) -> list[list[Attempt]]``, which works on a batch of problems
-at a time and returns the attempts at each, ungraded. One that has to know all problems of the input takes them as
-a fourth parameter, ``everything``.
+that asks once and takes the answer as it comes: :func:`ask` does the rest. One that does more has
+``solve(problems, engine, sampling, *, samples, seed, …) -> list[list[Attempt]]``, which works on a batch of problems at
+a time and returns the attempts at each, ungraded; one that has to know all problems of the input takes them as a fourth
+parameter, ``everything``. One that takes several turns is written as a coroutine for one
+attempt, ``async def solve(problem, desk, *, …)``, of which :func:`together` makes such a function: all attempts of a
+batch go forward side by side, and each round is one call of the engine.
+
+What was tried for an attempt stands in its :class:`Trace`; see :func:`trace_of`.
 """
 
 from __future__ import annotations
@@ -15,12 +19,36 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from porism import recipe
-from porism.engines import Engine, Reply, Request, Sampling
+from porism.engines import Engine, Sampling
 from porism.errors import RecipeError
 from porism.find import find
-from porism.records import Attempt, Message, Problem, content_id
+from porism.records import Attempt, Message, Problem
+from porism.strategies._asking import ask, attempts_of, problem_seed
+from porism.strategies._budget import Budget, Stopped
+from porism.strategies._desk import Ask, Desk, Said
+from porism.strategies._rounds import together
+from porism.strategies._trace import Branch, Trace, Turn, trace_of
 
-__all__ = ["Strategy", "ask", "asks_engine", "attempts_of", "bind", "check", "function", "problem_seed"]
+__all__ = [
+    "Ask",
+    "Branch",
+    "Budget",
+    "Desk",
+    "Said",
+    "Stopped",
+    "Strategy",
+    "Trace",
+    "Turn",
+    "ask",
+    "asks_engine",
+    "attempts_of",
+    "bind",
+    "check",
+    "function",
+    "problem_seed",
+    "together",
+    "trace_of",
+]
 
 
 class Strategy(Protocol):
@@ -108,60 +136,3 @@ def check(name: str, problems: Sequence[Problem], tries: object) -> list[list[At
         f"strategy {name}: expected solve(problems, engine, sampling, …) to return a list of attempts at each of "
         f"{len(problems)} problems, got {tries!r:.120}."
     )
-
-
-def problem_seed(seed: int, problem: Problem) -> int:
-    """A seed for one problem, which does not depend on what else is in the file."""
-    return int(content_id(seed, problem.id), 16)
-
-
-def ask(
-    name: str,
-    problems: Sequence[Problem],
-    prompts: Sequence[Sequence[Message]],
-    engine: Engine,
-    sampling: Sampling,
-    *,
-    samples: int,
-    seed: int,
-) -> list[list[Attempt]]:
-    """One request a problem, ``samples`` each.
-
-    Args:
-        name: the strategy's name, kept in the attempts.
-        problems: what to solve.
-        prompts: the messages for each problem.
-        engine: who answers.
-        sampling: how tokens are chosen.
-        samples: attempts at each problem.
-        seed: the stage's seed; see :func:`problem_seed`.
-    """
-    requests = [
-        Request(messages=messages, sampling=sampling, n=samples, seed=problem_seed(seed, problem))
-        for problem, messages in zip(problems, prompts, strict=True)
-    ]
-    replies = engine.generate(requests)
-    return [
-        attempts_of(name, problem, request, reply, engine.model)
-        for problem, request, reply in zip(problems, requests, replies, strict=True)
-    ]
-
-
-def attempts_of(name: str, problem: Problem, request: Request, reply: Reply, model: str) -> list[Attempt]:
-    """The attempts that a reply makes."""
-    return [
-        Attempt(
-            problem=problem,
-            strategy=name,
-            messages=request.messages,
-            text=sample.text,
-            finish=sample.finish,
-            sample=number,
-            seed=request.seed,
-            model=model,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=sample.tokens,
-            error=sample.error,
-        )
-        for number, sample in enumerate(reply.samples)
-    ]

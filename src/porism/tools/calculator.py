@@ -11,6 +11,9 @@ import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Annotated
+
+from pydantic import Field
 
 from porism.tools import Answer
 
@@ -27,12 +30,22 @@ _IN_A_CALL = re.compile("\\s*(?:" + _NUMBER.replace("{}", "[0-9]+") + "|" + _OTH
 _ALIKE = {"of": "*", "×": "*", "·": "*", "÷": "/", "−": "-", "^": "**"}
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2}
 
+_PATTERN = r"^(?:[0-9+*/%^(). ,-]|abs|ceil|comb|factorial|floor|gcd|lcm|max|min|round|sqrt){1,80}$"  # no other words
+Expression = Annotated[
+    str,
+    Field(
+        description="an expression, with + - * / % ^ and brackets",
+        json_schema_extra={"pattern": _PATTERN},
+    ),
+]
+"""The pattern is for a model that is held to it; what else the calculator reads is taken, too."""
+
 
 class _Wrong(ValueError):
     """The text cannot be computed; the message says why."""
 
 
-def call(text: str) -> Answer:
+def call(text: Expression) -> Answer:
     """The value of an expression: a whole number, an exact decimal, or a fraction with its decimal value.
 
     Args:

@@ -11,10 +11,10 @@ from pydantic import Field
 from porism import sandbox as box
 from porism.problems._python import tree
 from porism.tools import Answer
+from porism.tools._answer import shortened
 
 __all__ = ["call"]
 
-_SHOWN = 4_000
 _LAST = "__last__"
 _NEWLINE = re.compile(r"\r\n?")
 """Ends a line to Python; what else ends one for str.splitlines may stand within a text."""
@@ -32,7 +32,13 @@ Memory = Annotated[int, Field(description="limit of memory, in MB", ge=64)]
 Sandbox = Annotated[str, Field(description="where it runs: auto, bubblewrap, gvisor or unsafe")]
 
 
-def call(text: str, *, sandbox: Sandbox = box.AUTO, cpu_seconds: Seconds = 10, memory_mb: Memory = 1024) -> Answer:
+def call(
+    text: Annotated[str, Field(description="a program that prints its result")],
+    *,
+    sandbox: Sandbox = box.AUTO,
+    cpu_seconds: Seconds = 10,
+    memory_mb: Memory = 1024,
+) -> Answer:
     r"""What a program prints, and the value of its last line where that is an expression; then its error, if any.
 
     Args:
@@ -56,9 +62,7 @@ def call(text: str, *, sandbox: Sandbox = box.AUTO, cpu_seconds: Seconds = 10, m
     elif ran.code:
         parts.append(ran.err.strip() or f"ended with exit code {ran.code}")
     said = "\n".join(part for part in parts if part)
-    if len(said) > _SHOWN:
-        said = f"{said[: _SHOWN // 2]}\n…\n{said[-_SHOWN // 2 :]}"
-    return Answer(said, failed=bool(ran.limit or ran.code), sandbox=ran.tier)
+    return Answer(shortened(said), failed=bool(ran.limit or ran.code), sandbox=ran.tier)
 
 
 def _showing(text: str) -> str:
