@@ -110,25 +110,14 @@ class Index:
     def __init__(self, place: str, *, encoder: str = "", encoder_model: str = "") -> None:
         self.place = place
         self._store = connect(place)
-        about = _about(place, self._store)
-        check_format(place, about)
-        kept = about["encoder"]
-        if ":" in kept and not encoder:
-            raise RecipeError(
-                f"{place}: this index was built with the encoder {kept!r}, which is code of somebody's own and is not "
-                f"run unasked. Name it in the setting 'encoder' if you trust it."
-            )
-        model = encoder_model or ("" if encoder and encoder != kept else about["encoder_model"])
-        self._embedder = Embedder(encoder=encoder or kept, model=model)
-        check_model(place, about, self._embedder, encoder or kept, model)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._store.close)
+            about = _about(place, self._store)
+            self._embedder = _embedder(place, about, encoder, encoder_model)
+            stack.pop_all()
         self.size = int(about["items"])
-        if not self.size:
-            raise DataError(
-                f"{place}: this index is being built, or its build was interrupted. Wait for it, or run the same "
-                "'porism knowledge build' again: it goes on from there."
-            )
-        self.state = about["state"]
         self.problems = int(about["problems"])
+        self.state = _state(about)
 
     def close(self) -> None:
         """Give the connection to the store back."""
@@ -136,7 +125,7 @@ class Index:
 
     def is_current(self) -> bool:
         """Whether the index is still the one that was opened."""
-        return self._store.about().get("state") == self.state
+        return _state(self._store.about()) == self.state
 
     def search(
         self,
@@ -287,6 +276,31 @@ def check_model(place: str, about: Mapping[str, str], embedder: Embedder, encode
     )
 
 
+def _embedder(place: str, about: Mapping[str, str], encoder: str, encoder_model: str) -> Embedder:
+    """The model that an index was built with, for its queries.
+
+    Raises:
+        DataError: another one is asked for, or the index is not complete.
+        RecipeError: it is code of somebody's own, which nobody asked to run.
+    """
+    check_format(place, about)
+    kept = about["encoder"]
+    if ":" in kept and not encoder:
+        raise RecipeError(
+            f"{place}: this index was built with the encoder {kept!r}, which is code of somebody's own and is not run "
+            "unasked. Name it in the setting 'encoder' if you trust it."
+        )
+    if not int(about["items"]):
+        raise DataError(
+            f"{place}: this index is being built, or its build was interrupted. Wait for it, or run the same "
+            "'porism knowledge build' again: it goes on from there."
+        )
+    model = encoder_model or ("" if encoder and encoder != kept else about["encoder_model"])
+    embedder = Embedder(encoder=encoder or kept, model=model)
+    check_model(place, about, embedder, encoder or kept, model)
+    return embedder
+
+
 def _model_name(encoder: str, model: str) -> str:
     return f"{encoder} {model}".strip()
 
@@ -311,6 +325,10 @@ def state(place: str) -> str:
     """
     with contextlib.closing(connect(place)) as store:
         about = _about(place, store)
+    return _state(about)
+
+
+def _state(about: Mapping[str, str]) -> str:
     return content_id(about.get("state", ""), about.get("fingerprint", ""))
 
 

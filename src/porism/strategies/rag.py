@@ -15,7 +15,7 @@ from pydantic import Field
 
 from porism import knowledge
 from porism.engines import Engine, Sampling
-from porism.errors import StorageError
+from porism.errors import UserError
 from porism.knowledge import ALL, Leaks, Mode, Place, Search, Top
 from porism.prompts import messages
 from porism.prompts.messages import Instruction, System
@@ -60,7 +60,7 @@ def solve(
     try:
         questions = [problem.question for problem in problems]
         found = knowledge.opened(index).search_all(questions, top=top, mode=mode, asked=problems, leaks=leaks)
-    except StorageError as failure:
+    except UserError as failure:
         error = str(failure)
     prompts = [
         _prompt(problem, search, context, instruction, system) for problem, search in zip(problems, found, strict=True)
