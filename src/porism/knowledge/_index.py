@@ -56,6 +56,8 @@ EncoderModel = Annotated[str, Field(description="what the encoder loads; the ind
 FORMAT = "1"
 _POOL = 50
 """Least number of items in each of the two rankings."""
+_FETCHED = 10
+"""Least number of items whose data is fetched at a time: the first few are mostly enough."""
 _FUSION = 60
 """What is added to a rank, so that the first few do not outweigh all others."""
 
@@ -209,8 +211,9 @@ class Index:
         fused = fuse(rankings)
         found: list[Found] = []
         left_out: Counter[str] = Counter()
-        for start in range(0, len(fused), _POOL):
-            some = fused[start : start + _POOL]
+        step = max(_FETCHED, 2 * top)
+        for start in range(0, len(fused), step):
+            some = fused[start : start + step]
             data = self._store.get([name for name, _ in some])
             for name, score in some:
                 if name not in data:  # removed since

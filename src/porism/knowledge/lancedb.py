@@ -105,14 +105,16 @@ class Lance:
                 self._items().delete(_one_of(some))
 
     def finish(self, approximate_from: int) -> None:
-        """Full-text index and, for many items, an index of the vectors; old versions of the files go."""
-        from lancedb.index import FTS, HnswFlat
+        """Indexes of the ids and the words and, for many items, of the vectors; old versions of the files go."""
+        from lancedb.index import FTS, BTree, HnswFlat
 
         with self._failing():
             table = self._items()
             made = {column for index in table.list_indices() for column in index.columns}
             if not table.count_rows():
                 return
+            if "id" not in made:
+                table.create_index("id", config=BTree())
             if "words" not in made:
                 table.create_index("words", config=FTS(base_tokenizer="whitespace", max_token_length=None))
             if "vector" not in made and table.count_rows() >= approximate_from:
