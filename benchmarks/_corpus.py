@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,18 @@ import numpy as np
 from porism import embeddings, store
 from porism.records import Problem, Record
 
-__all__ = ["Corpus", "Records", "Texts", "contaminated", "corpus", "sentences", "vectors"]
+__all__ = [
+    "Corpus",
+    "Neighbour",
+    "Records",
+    "Texts",
+    "contaminated",
+    "corpus",
+    "neighbours",
+    "questions",
+    "sentences",
+    "vectors",
+]
 
 PARTS = 3
 """Sentences of a record."""
@@ -169,6 +180,48 @@ def contaminated(data: Path, of_each: int, clean: int, seed: int = 5) -> tuple[l
     rows += [("", question) for question in others[:clean]]
     rng.shuffle(rows)
     return rows, [*test, *(f"{stem}\nOptions: {' '.join(options)}" for stem, options in choices)]
+
+
+class Neighbour(NamedTuple):
+    """A question that is another one, changed."""
+
+    kind: str
+    question: str
+    original: int
+    """Which question it was."""
+
+
+def questions(data: Path, total: int) -> list[str]:
+    """The first so many distinct questions of GSM8K, AQuA and StrategyQA."""
+    found: dict[str, None] = {}
+    for name in ("gsm8k_train.jsonl", "gsm8k_test.jsonl", "aqua_dev.jsonl", "aqua_test.jsonl"):
+        found |= {row["question"].strip(): None for _, row in store.rows(data / name)}
+    found |= {row["question"].strip(): None for row in store.load_json(data / "strategyqa_train.json")}
+    return list(found)[:total]
+
+
+def neighbours(known: list[str], of_each: int, seed: int = 7) -> list[Neighbour]:
+    """Changed questions: other names, other words, other numbers, sentences in another order, half of the sentences."""
+    rng = random.Random(seed)  # noqa: S311 (no secret)
+    changes: dict[str, Callable[[str], str]] = {
+        "renamed": lambda question: _renamed(question, rng),
+        "reworded": lambda question: " ".join(map(_reworded, _SENTENCE.split(question))),
+        "renumbered": lambda question: _renumbered(question, rng),
+        "reordered": lambda question: _reordered(question, rng),
+        "half": _half,
+    }
+    found: list[Neighbour] = []
+    for kind, change in changes.items():
+        places = [at for at, question in enumerate(known) if len(_SENTENCE.split(question)) >= 3]
+        changed = ((at, change(known[at])) for at in rng.sample(places, len(places)))
+        taken = (Neighbour(kind, text, at) for at, text in changed if text != known[at])
+        found += [one for _, one in zip(range(of_each), taken, strict=False)]
+    return found
+
+
+def _half(question: str) -> str:
+    parts = _SENTENCE.split(question)
+    return " ".join(parts[len(parts) // 2 :])
 
 
 def _choice(row: dict[str, Any]) -> tuple[str, list[str]]:

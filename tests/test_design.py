@@ -19,6 +19,7 @@ PACKAGES = {
     "porism.strategies": ("solve", "prompt"),
     "porism.curate": ("curate", "make", "page", "write"),
     "porism.embeddings": ("load", "identify"),
+    "porism.knowledge": ("connect",),
     "porism.losses.policy": ("loss",),
     "porism.losses.preferences": ("loss",),
     "porism.synth": ("run",),

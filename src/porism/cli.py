@@ -119,6 +119,18 @@ _EXAMPLES = {
 }
 """Examples of parts that their verb's does not show."""
 
+_KNOWLEDGE = {
+    "build": (
+        "Bring an index to what its inputs hold: solved problems or documents; only what is new is embedded.",
+        "porism knowledge build --input runs/cot --index runs/knowledge",
+    ),
+    "search": (
+        "What is nearest to a text in an index, by meaning and by words.",
+        "porism knowledge search --index runs/knowledge --query 'How much do six pens cost?' --top 3",
+    ),
+}
+"""Commands of ``porism knowledge``: help, an example."""
+
 _CHAT = """Talk with a model: in the terminal, or over a pipe with a question a line.
 
 Example: porism chat smollm2-135m --system 'Answer in one sentence.' --temperature 0.2
@@ -219,7 +231,7 @@ def _as_flags(arguments: Sequence[str]) -> list[str]:
         arguments = [_ALIASES[arguments[0]], *arguments[1:]]
     if arguments and arguments[0] == "export":
         return _spread(arguments)
-    if not arguments or arguments[0] not in (*_STAGES, "chat", "doctor"):
+    if not arguments or arguments[0] not in (*_STAGES, "chat", "doctor", "knowledge"):
         return list(arguments)
     verb, *rest = arguments
     if (
@@ -275,6 +287,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     for command in (commands.run, commands.report, commands.doctor, commands.pull, commands.export, commands.cache):
         app.command()(command)
     app.command("chat", help=_CHAT)(_chat() if arguments and arguments[0] == "chat" else _unused)
+    _add_knowledge(app, arguments)
     for verb, (text, parts, example) in _STAGES.items():
         asked = bool(arguments) and arguments[0] == verb
         if asked and verb == "evaluate" and "--power" in arguments:
@@ -412,6 +425,38 @@ def _parsed(kind: Any, value: str | list[str]) -> Any:
             return scalar(value[0])
         return value if kind == list[str] else [scalar(text) for text in value]
     return value if kind is str or kind == str | None else scalar(value)
+
+
+def _add_knowledge(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """The commands of ``knowledge``; options only for the one that is wanted."""
+    group = typer.Typer(
+        help="An index of solved problems or documents, for retrieval.",
+        epilog=f"Example: {_KNOWLEDGE['build'][1]}",
+        no_args_is_help=True,
+    )
+    app.add_typer(group, name="knowledge")
+    if not arguments or arguments[0] != "knowledge":
+        return
+    for name, (text, example) in _KNOWLEDGE.items():
+        wanted = name in arguments[1:2]
+        group.command(name, help=text, epilog=f"Example: {example}")(_of_knowledge(name) if wanted else _unused)
+
+
+def _of_knowledge(name: str) -> Callable[..., None]:
+    """A command of ``knowledge``, with its settings as options."""
+    from porism import knowledge, recipe
+    from porism.knowledge import _command
+
+    kind: type[recipe.Settings] = knowledge.BuildSettings if name == "build" else knowledge.SearchSettings
+
+    def command(**given: Any) -> None:
+        settings = recipe.build(kind, _values(kind.model_fields, given), f"knowledge {name}")
+        if isinstance(settings, knowledge.BuildSettings):
+            _command.build(settings)
+        elif isinstance(settings, knowledge.SearchSettings):
+            _command.search(settings)
+
+    return _with_settings(command, kind.model_fields, [])
 
 
 def _chat() -> Callable[..., None]:

@@ -24,6 +24,7 @@ _NOUNS = {
     "porism.embeddings": "encoder",
     "porism.engines": "engine",
     "porism.graders": "grader",
+    "porism.knowledge": "store of an index",
     "porism.losses.policy": "algorithm",
     "porism.losses.preferences": "preference loss",
     "porism.problems": "source of problems",

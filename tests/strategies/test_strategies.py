@@ -10,7 +10,11 @@ from porism.solve import Settings
 
 SCORED = {"best_of", "weighted_vote"}
 """They choose by scores, which nobody gives here; see test_choices.py."""
-NAMES = [name for name in find.names("porism.strategies") if name not in {*SCORED, "harness"}]  # see test_harness.py
+INDEXED = {"rag"}
+"""They need an index; see test_retrieval.py."""
+NAMES = [
+    name for name in find.names("porism.strategies") if name not in SCORED | INDEXED | {"harness"}
+]  # see test_harness.py
 
 
 def bound(name: str, **values: object) -> strategies.Strategy:

@@ -6,7 +6,6 @@ What is kept in memory grows with the test sets alone.
 from __future__ import annotations
 
 import functools
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,12 +15,12 @@ import numpy.typing as npt
 
 from porism import embeddings
 from porism.curate import _cells, _minhash, _text
+from porism.words import bare
 
 __all__ = ["Hit", "Matcher"]
 
 U64 = npt.NDArray[np.uint64]
 
-_PUNCTUATION = re.compile(r"[.,;:!?\"'`…“”‘’()\[\]{}]")  # signs of arithmetic change a question
 _LABELS = {"exact": "overlap", "ngrams": "{ngram}-gram overlap", "near": "near overlap", "semantic": "semantic overlap"}
 
 
@@ -72,7 +71,7 @@ class Matcher:
         self._runs: dict[int, list[int]] = {}
         self._run_counts: list[int] = []
         for at, question in enumerate(questions):
-            self._exact.setdefault(_key(question), at)
+            self._exact.setdefault(bare(question), at)
             runs = _runs(question, ngram) if "ngrams" in methods else set()
             self._run_counts.append(len(runs))
             for run in runs:
@@ -96,7 +95,7 @@ class Matcher:
         return found
 
     def _by_exact(self, questions: Sequence[str]) -> list[tuple[int, float] | None]:
-        places = [self._exact.get(_key(question)) for question in questions]
+        places = [self._exact.get(bare(question)) for question in questions]
         return [None if place is None else (place, 1.0) for place in places]
 
     def _by_ngrams(self, questions: Sequence[str]) -> list[tuple[int, float] | None]:
@@ -159,10 +158,6 @@ class _Index:
             score, place = max(scored, default=(0.0, 0))
             found.append((-place, score) if score >= self._least else None)
         return found
-
-
-def _key(question: str) -> str:
-    return " ".join(_PUNCTUATION.sub(" ", _text.normal(question)).split())
 
 
 def _runs(question: str, size: int) -> set[int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["PARTS", "Encoder", "embed", "fingerprint"]
+__all__ = ["PARTS", "Embedder", "Encoder", "embed", "fingerprint"]
 
 PARTS = "porism.embeddings"
 _AT_ONCE = 4_096
@@ -65,38 +65,65 @@ def embed(
         ModelError: the model is unknown, unsafe or cannot be had.
         MissingExtra: a library is not installed.
     """
-    import numpy as np
-
-    from porism.embeddings._kept import Kept
-
-    kept = Kept(fingerprint(encoder, model), keep=cache)
-    places: dict[str, int] = {}
-    index = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
-    unique = list(places)
-    found: Floats | None = None
-    missing: list[int] = []
-    for start in range(0, len(unique), _AT_ONCE):
-        known = kept.get(unique[start : start + _AT_ONCE])
-        for at in range(start, min(start + _AT_ONCE, len(unique))):
-            vector = known.get(unique[at])
-            if vector is None:
-                missing.append(at)
-                continue
-            found = np.empty((len(unique), len(vector)), np.float32) if found is None else found
-            found[at] = vector
-    if missing:
-        found = _made(unique, missing, found, kept, find(PARTS, encoder, "load")(model, threads=threads))
-    if found is None:
-        return np.zeros((0, 0), np.float32)
-    return found[index] if len(unique) < len(texts) else found
+    return Embedder(encoder=encoder, model=model, threads=threads, cache=cache).embed(texts)
 
 
-def _made(unique: list[str], missing: list[int], found: Floats | None, kept: Any, encoder: Encoder) -> Floats:
+class Embedder:
+    """As :func:`embed`, for texts that come a few at a time: the model is loaded once, when a text is first missing.
+
+    Raises:
+        RecipeError: no such encoder.
+        ModelError: no such model.
+    """
+
+    def __init__(self, *, encoder: str = "sentence", model: str = "", threads: int = 0, cache: bool = True) -> None:
+        from porism.embeddings._kept import Kept
+
+        self.fingerprint = fingerprint(encoder, model)
+        self._encoder, self._model, self._threads = encoder, model, threads
+        self._kept = Kept(self.fingerprint, keep=cache)
+        self._loaded: Encoder | None = None
+
+    def embed(self, texts: Sequence[str], *, show: bool = True) -> Floats:
+        """The vector of each text. [N, D].
+
+        Args:
+            texts: what to embed.
+            show: a progress bar.
+        """
+        import numpy as np
+
+        places: dict[str, int] = {}
+        index = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
+        unique = list(places)
+        found: Floats | None = None
+        missing: list[int] = []
+        for start in range(0, len(unique), _AT_ONCE):
+            known = self._kept.get(unique[start : start + _AT_ONCE])
+            for at in range(start, min(start + _AT_ONCE, len(unique))):
+                vector = known.get(unique[at])
+                if vector is None:
+                    missing.append(at)
+                    continue
+                found = np.empty((len(unique), len(vector)), np.float32) if found is None else found
+                found[at] = vector
+        if missing:
+            if self._loaded is None:
+                self._loaded = find(PARTS, self._encoder, "load")(self._model, threads=self._threads)
+            found = _made(unique, missing, found, self._kept, self._loaded, show=show)
+        if found is None:
+            return np.zeros((0, 0), np.float32)
+        return found[index] if len(unique) < len(texts) else found
+
+
+def _made(
+    unique: list[str], missing: list[int], found: Floats | None, kept: Any, encoder: Any, *, show: bool
+) -> Floats:
     """Embed the texts that are missing, those of like length together."""
     import numpy as np
 
     missing.sort(key=lambda at: (-len(unique[at]), unique[at]))
-    with console.progress("embedding", len(missing), "texts") as bar:
+    with console.progress("embedding", len(missing) if show else 0, "texts") as bar:
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
             texts = [unique[at].encode("utf-8", "replace").decode() for at in some]  # half of a surrogate pair: no text

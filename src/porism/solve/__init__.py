@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field
 
-from porism import console, recipe, store, strategies
+from porism import console, knowledge, recipe, store, strategies
 from porism.engines import LOADS, Engine, Sampling
 from porism.engines._stage import Staged, kept, with_engine
 from porism.errors import DataError
@@ -21,7 +21,7 @@ from porism.graders import Grading, GradingSettings, asks_engine, grade_all, gra
 from porism.models.load import fingerprint
 from porism.prompts import messages, profiles, templates
 from porism.records import Attempt, Problem, content_id
-from porism.strategies import _prompts
+from porism.strategies import _prompts, _retrieved
 
 __all__ = ["DEFAULT_PART", "PARTS", "Settings", "inputs", "run", "settings"]
 
@@ -73,7 +73,10 @@ def check(part: str, settings: Settings) -> None:
     if ":" in part:
         return
     examples, shots = getattr(settings, "examples", ""), getattr(settings, "shots", 0)
-    if examples and shots:
+    index = getattr(settings, "index", "")
+    if index and shots:
+        _retrieved.check(index)
+    elif examples and shots:
         messages.shots(examples, shots)
     prompt = getattr(settings, "prompt", "")
     if prompt:
@@ -96,6 +99,9 @@ def inputs(part: str, settings: Settings) -> dict[str, str]:
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
     if "/" in settings.profile:
         found["profile"] = profiles.load(settings.profile).hash
+    index = getattr(settings, "index", "")
+    if index and ":" not in part:
+        found["index"] = knowledge.state(index)
     prompt = getattr(settings, "prompt", "")
     if prompt in templates.known() and ":" not in part:
         found["prompt"] = content_id(templates.source(prompt))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from porism.prompts import messages
 from porism.prompts.messages import Examples, Instruction, Prompt, Shots, System
 from porism.records import Message, Problem
-from porism.strategies import _prompts
+from porism.strategies import _prompts, _retrieved
+from porism.strategies._retrieved import Nearest
 
 __all__ = ["prompt"]
 
@@ -15,12 +16,13 @@ def prompt(
     *,
     shots: Shots = 4,
     examples: Examples = "worked",
+    index: Nearest = "",
     prompt: Prompt = "",
     instruction: Instruction = "",
     system: System = None,
 ) -> list[Message]:
     """Each example's question and whole solution as turns, then the question."""
-    shown = messages.shots(examples, shots)
+    shown = _retrieved.shots(index, problem, shots) if index else messages.shots(examples, shots)
     if prompt:
         return _prompts.filled(problem, prompt, examples=shown, reasoning=True, instruction=instruction, system=system)
     return messages.after_examples(problem, shown, reasoning=True, instruction=instruction, system=system)
