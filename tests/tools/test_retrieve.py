@@ -6,6 +6,7 @@ import pytest
 from knowledge_kit import build, solved, write
 
 from porism import tools
+from porism.errors import RecipeError
 
 
 @pytest.fixture
@@ -25,6 +26,16 @@ def test_it_says_what_is_nearest(index: str) -> None:
     assert "[3] " not in answer.text
     guarded = retrieve(solved(3).problem.question, index=index, top=2, asked=solved(3).problem)
     assert solved(3).text not in guarded.text
+
+
+def test_a_toolbox_tells_it_which_problem_is_being_solved(index: str) -> None:
+    box = tools.Toolbox(["retrieve"], {"retrieve": {"index": index, "top": 2}})
+    assert list(box.schema("retrieve")["properties"]) == ["text"]
+    call = tools.Call("retrieve", {"text": solved(3).problem.question})
+    assert solved(3).text in box.call(call).text
+    assert solved(3).text not in box.call(call, asked=solved(3).problem).text
+    with pytest.raises(RecipeError, match="unknown setting 'asked'"):
+        tools.Toolbox(["retrieve"], {"retrieve": {"index": index, "asked": None}})
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 100_000, "\ud800 \0 \x1b[2J", "'; drop table items; --"])

@@ -164,7 +164,9 @@ class Desk:
 
     async def call(self, toolbox: Toolbox, calls: Sequence[tuple[str, Call]]) -> list[Answer]:
         """What tools say to calls, each given with its branch. A call that fails is an answer, too."""
-        answers: list[tuple[Answer, float]] = await Want("tools", [(toolbox, call, self.deadline) for _, call in calls])
+        answers: list[tuple[Answer, float]] = await Want(
+            "tools", [(toolbox, call, self.problem, self.deadline) for _, call in calls]
+        )
         for (branch, call), (answer, seconds) in zip(calls, answers, strict=True):
             self._turns.append(
                 Turn(

@@ -166,7 +166,7 @@ def _until_engine(ready: list[_Line]) -> list[tuple[_Line, Want]]:
     return sorted(waiting, key=lambda pair: pair[0].number)
 
 
-def _from_tools(items: Sequence[tuple[Toolbox, Call, float | None]]) -> list[tuple[Answer, float]]:
+def _from_tools(items: Sequence[tuple[Toolbox, Call, Problem, float | None]]) -> list[tuple[Answer, float]]:
     """What tools say, several at a time, each with the seconds that it took."""
     if not items:
         return []
@@ -174,8 +174,8 @@ def _from_tools(items: Sequence[tuple[Toolbox, Call, float | None]]) -> list[tup
         return list(threads.map(_timed, items))
 
 
-def _timed(item: tuple[Toolbox, Call, float | None]) -> tuple[Answer, float]:
-    toolbox, call, deadline = item
+def _timed(item: tuple[Toolbox, Call, Problem, float | None]) -> tuple[Answer, float]:
+    toolbox, call, problem, deadline = item
     began = time.monotonic()
     left = None if deadline is None else max(0.1, deadline - began)
-    return toolbox.call(call, seconds=left), time.monotonic() - began
+    return toolbox.call(call, seconds=left, asked=problem), time.monotonic() - began

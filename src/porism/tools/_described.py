@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pydantic
 
 from porism.errors import RecipeError
+from porism.records import Problem
 from porism.tools._answer import Answer
 
 __all__ = ["Described", "described"]
@@ -26,6 +27,8 @@ class Described(NamedTuple):
     """What stands before the star in its signature."""
     settings: Mapping[str, Any]
     """What stands behind it, as the user set it."""
+    wants_problem: bool = False
+    """Whether ``asked``, the problem that is being solved, stands behind it."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -45,9 +48,15 @@ class Described(NamedTuple):
             raise ValueError("; ".join(map(_complaint, error.errors(include_url=False)))) from None
         return {name: getattr(given, name) for name in self.arguments.model_fields}
 
-    def call(self, arguments: Mapping[str, Any]) -> Answer:
-        """What the function says to arguments that were checked."""
-        said = self.function(**arguments, **self.settings)
+    def call(self, arguments: Mapping[str, Any], asked: Problem | None = None) -> Answer:
+        """What the function says to arguments that were checked.
+
+        Args:
+            arguments: see :meth:`checked`.
+            asked: the problem that is being solved, for a function that has this parameter behind the star.
+        """
+        own = {"asked": asked} if self.wants_problem else {}
+        said = self.function(**arguments, **self.settings, **own)
         return said if isinstance(said, Answer) else Answer(str(said))
 
 
@@ -56,7 +65,7 @@ def described(function: Callable[..., Any], label: str, settings: Mapping[str, A
 
     Args:
         function: its parameters before the star are the model's, and have types or are texts; those behind it are
-            settings.
+            settings, but for ``asked``, which is the problem that is being solved.
         label: what it is called in messages.
         settings: values of those.
 
@@ -72,6 +81,7 @@ def described(function: Callable[..., Any], label: str, settings: Mapping[str, A
         raise RecipeError(f"the tool {label}: expected named parameters, got {wrong}. Name what it takes.")
     fields: dict[str, Any] = {}
     known = {one.name: one for one in parameters if one.kind is one.KEYWORD_ONLY}
+    wants_problem = known.pop("asked", None) is not None
     for one in parameters:
         if one.kind is one.POSITIONAL_OR_KEYWORD:
             kind = str if one.annotation is one.empty else one.annotation
@@ -85,7 +95,7 @@ def described(function: Callable[..., Any], label: str, settings: Mapping[str, A
         reason = str(error).splitlines()[0]
         raise RecipeError(f"the tool {label}: its parameters cannot be written as JSON: {reason}") from None
     text = (inspect.getdoc(function) or "").partition("\n")[0]
-    return Described(function, text, arguments, _settings(known, label, settings or {}))
+    return Described(function, text, arguments, _settings(known, label, settings or {}), wants_problem)
 
 
 def _settings(known: Mapping[str, inspect.Parameter], label: str, given: Mapping[str, Any]) -> dict[str, Any]:

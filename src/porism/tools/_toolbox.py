@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from porism.errors import RecipeError, nearest
 from porism.find import find, summary
+from porism.records import Problem
 from porism.sandbox import SandboxError
 from porism.tools._answer import Answer, Call, shortened
 from porism.tools._apart import Apart
@@ -95,12 +96,13 @@ class Toolbox:
         texts = [field for field in required if schema["properties"][field].get("type") == "string"]
         return texts[0] if len(required) == len(texts) == 1 else ""
 
-    def call(self, call: Call, *, seconds: float | None = None) -> Answer:
+    def call(self, call: Call, *, seconds: float | None = None, asked: Problem | None = None) -> Answer:
         """What a tool says. A call that makes no sense, and a tool that fails, are answers, too.
 
         Args:
             call: what is asked of it.
             seconds: less than the toolbox's own limit, where less is left.
+            asked: the problem that is being solved, for tools that must not give its solution away.
 
         Raises:
             RecipeError: the sandbox that the tool needs cannot be had here, or the user's code cannot be imported.
@@ -124,7 +126,7 @@ class Toolbox:
         if known.apart:
             return known.apart.call(known.described.arguments(**arguments).model_dump(mode="json"), limit)
         try:
-            answer = known.described.call(arguments)
+            answer = known.described.call(arguments, asked)
         except SandboxError as error:
             return Answer(f"{call.tool}: {error}", failed=True)
         return answer._replace(text=shortened(answer.text))
