@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from conftest import lines
 from porism import knowledge, pipeline, recipe, strategies
 from porism.engines import Sampling
 from porism.engines.scripted import Scripted
-from porism.errors import DataError, StorageError
+from porism.errors import DataError, RecipeError, StorageError
 from porism.solve import Settings
+from porism.strategies import react
 
 
 @pytest.fixture
@@ -107,3 +109,19 @@ def test_what_does_not_fit_is_found_before_anything_runs(tmp_path: Path, index: 
     with pytest.raises(DataError, match="found documents alone"):
         pipeline.prepare("solve", "few_shot", {**values, "index": str(tmp_path / "texts")})
     assert pipeline.prepare("solve", "few_shot", {**values, "index": index, "shots": 20}).settings
+
+
+def test_a_model_looks_things_up_by_a_tool_and_never_the_own_solution(index: str) -> None:
+    own = solved(3)
+    look = json.dumps({"thought": "t", "tool": "retrieve", "arguments": {"text": own.problem.question}})
+    engine = Scripted({own.problem.question: look}, default=json.dumps({"thought": "t", "answer": "1"}))
+    settings = {"retrieve": {"index": index, "top": 2}}
+    strategy = bound("react", tools=["retrieve"], tool_settings=settings, worked=False)
+    ((attempt,),) = strategy([own.problem], engine, Sampling(max_tokens=200))
+    trace = strategies.trace_of(attempt)
+    assert trace is not None
+    told = next(turn.text for turn in trace.turns if turn.does == "tool")
+    assert told.startswith("[1] ")
+    assert own.text not in told
+    with pytest.raises(RecipeError, match="the tool retrieve: needs the setting 'index'"):
+        react.check(tools=["retrieve"])

@@ -99,7 +99,8 @@ def inputs(part: str, settings: Settings) -> dict[str, str]:
         found["model"] = fingerprint(getattr(settings, "adapter", "") or settings.model)
     if "/" in settings.profile:
         found["profile"] = profiles.load(settings.profile).hash
-    index = getattr(settings, "index", "")
+    looked_up = getattr(settings, "tool_settings", {}).get("retrieve", {}).get("index", "")
+    index = getattr(settings, "index", "") or looked_up
     if index and ":" not in part:
         found["index"] = knowledge.state(index)
     prompt = getattr(settings, "prompt", "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -63,7 +63,7 @@ class Acting(NamedTuple):
     """The tools and how they are called."""
 
     tools: Annotated[
-        list[str], Field(description="calculator, python, or your own as path/file.py:function", min_length=1)
+        list[str], Field(description="calculator, python, retrieve, or your own as path/file.py:function", min_length=1)
     ] = ["calculator"]  # fmt: skip
     calls: Annotated[
         Literal["schema", "text"], Field(description="the engine holds each turn to JSON, or the model writes freely")
@@ -77,20 +77,28 @@ class Acting(NamedTuple):
     require: Annotated[int, Field(description="with schema: first turns that have to be calls of a tool", ge=0)] = 0
     worked: Annotated[bool, Field(description="show an example first, where the calculator is among the tools")] = True
     turns: Annotated[int, Field(description="most turns; the last one can only be an answer", ge=1)] = 5
+    tool_settings: Annotated[
+        dict[str, dict[str, Any]], Field(description="settings of tools, such as {retrieve: {index: runs/knowledge}}")
+    ] = {}
     tool_seconds: Annotated[float, Field(description="how long a call of your own tool may take", gt=0)] = 10.0
     sandbox: str = box.AUTO
     instruction: Instruction = ""
     system: System = None
 
 
-def check(*, tools: list[str] = ["calculator"], sandbox: str = box.AUTO) -> None:  # noqa: B006 (never changed)
-    """Find before anything runs that a tool is not there, or cannot be called.
+def check(
+    *,
+    tools: list[str] = ["calculator"],  # noqa: B006 (never changed)
+    tool_settings: dict[str, dict[str, Any]] = {},  # noqa: B006
+    sandbox: str = box.AUTO,
+) -> None:
+    """Find before anything runs that a tool is not there, lacks a setting, or cannot be called.
 
     Raises:
         RecipeError: see :class:`porism.tools.Toolbox`.
         Refused: the sandbox that a tool needs cannot be had here.
     """
-    Toolbox(tools)
+    Toolbox(tools, _settings(tools, tool_settings, sandbox))
     if "python" in tools:
         box.ready(sandbox)
 
@@ -98,7 +106,7 @@ def check(*, tools: list[str] = ["calculator"], sandbox: str = box.AUTO) -> None
 @together("react")
 async def solve(problem: Problem, desk: Desk, *, acting: Acting) -> None:
     """Take turns until there is an answer."""
-    own = {"python": {"sandbox": acting.sandbox}} if "python" in acting.tools else {}
+    own = _settings(acting.tools, acting.tool_settings, acting.sandbox)
     toolbox = shared(acting.tools, own, acting.tool_seconds)
     talk, story = _talk(problem, toolbox, acting), ""
     tokens, seconds = 0, 0.0
@@ -120,6 +128,14 @@ async def solve(problem: Problem, desk: Desk, *, acting: Acting) -> None:
         desk.draft(story)
         turn = Message(role="assistant", content=said.text)
         talk += [turn, Message(role="user", content=f"{_result(answer)}: {told}")]
+
+
+def _settings(tools: Sequence[str], given: Mapping[str, Mapping[str, Any]], sandbox: str) -> dict[str, dict[str, Any]]:
+    """What is set of each tool; Python runs in the sandbox that the strategy names, unless it has one of its own."""
+    own = {name: dict(values) for name, values in given.items()}
+    if "python" in tools:
+        own["python"] = {"sandbox": sandbox, **own.get("python", {})}
+    return own
 
 
 def _talk(problem: Problem, toolbox: Toolbox, acting: Acting) -> list[Message]:

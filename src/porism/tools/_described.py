@@ -103,6 +103,9 @@ def _settings(known: Mapping[str, inspect.Parameter], label: str, given: Mapping
     if unknown is not None:
         has = f"Known: {', '.join(known)}." if known else "It has none."
         raise RecipeError(f"the tool {label}: unknown setting {unknown!r}. {has}")
+    missing = next((name for name, one in known.items() if one.default is one.empty and name not in given), None)
+    if missing is not None:
+        raise RecipeError(f"the tool {label}: needs the setting {missing!r}.")
     checked: dict[str, Any] = {}
     for name, value in given.items():
         kind = known[name].annotation
