@@ -24,7 +24,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
 
 from porism import chains
 from porism.problems import _choices
@@ -64,13 +66,12 @@ class LeftOut(ValueError):
 class Columns(NamedTuple):
     """The keys of a row, as the settings name them."""
 
-    question: str = "question"
-    answer: str = "answer"
-    solution: str = "solution"
-    group: str = "group"
-    options: str = "options"
-    keep: tuple[str, ...] = ()
-    """Further ones, which stand in ``meta``."""
+    question: Annotated[str, Field(description="the key of the question; a.b is b within a")] = "question"
+    answer: Annotated[str, Field(description="the key of the reference answer")] = "answer"
+    solution: Annotated[str, Field(description="the key of the worked solution")] = "solution"
+    group: Annotated[str, Field(description="the key that results are broken down by")] = "group"
+    options: Annotated[str, Field(description="the key of a choice's options")] = "options"
+    keep: Annotated[list[str], Field(description="further keys, which stand in meta")] = []
 
 
 class Fields(NamedTuple):

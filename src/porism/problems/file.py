@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from porism import recipe
 from porism.errors import DataError
 from porism.problems import MissingData, Unreadable, _layouts, _rows, _tests
 from porism.problems._layouts import Columns, Fields, Layout, LeftOut
@@ -20,14 +21,8 @@ from porism.problems._rows import DEEP, Row
 from porism.records import Problem
 
 __all__ = [
-    "AnswerKey",
-    "GroupKey",
-    "KeepKeys",
     "KindSetting",
     "LayoutSetting",
-    "OptionsKey",
-    "QuestionKey",
-    "SolutionKey",
     "files",
     "load",
     "problems",
@@ -35,27 +30,12 @@ __all__ = [
 
 PathSetting = Annotated[str, Field(description="the file: .jsonl, .json, .csv, .tsv, .parquet or .arrow, plain or .gz")]
 LayoutSetting = Annotated[Layout, Field(description="how a row is written; told by its keys if auto")]
-QuestionKey = Annotated[str, Field(description="the key of the question; a.b is b within a")]
-AnswerKey = Annotated[str, Field(description="the key of the reference answer")]
-SolutionKey = Annotated[str, Field(description="the key of the worked solution")]
-GroupKey = Annotated[str, Field(description="the key that results are broken down by")]
-OptionsKey = Annotated[str, Field(description="the key of a choice's options")]
 KindSetting = Annotated[str, Field(description="the grader that judges answers; the one that fits each if empty")]
-KeepKeys = Annotated[list[str], Field(description="further keys, which stand in meta")]
 
 
+@recipe.flat
 def load(
-    split: str = "",
-    *,
-    path: PathSetting,
-    layout: LayoutSetting = "auto",
-    question: QuestionKey = "question",
-    answer: AnswerKey = "answer",
-    solution: SolutionKey = "solution",
-    group: GroupKey = "group",
-    options: OptionsKey = "options",
-    kind: KindSetting = "",
-    keep: KeepKeys = [],  # noqa: B006 (never changed)
+    split: str = "", *, path: PathSetting, layout: LayoutSetting = "auto", columns: Columns, kind: KindSetting = ""
 ) -> Iterator[Problem | Unreadable]:
     """The problems in a file, in its order; ``split`` is ignored.
 
@@ -73,7 +53,6 @@ def load(
         )
         raise MissingData(f"{file}: {what}")
     source = file.name.partition(".")[0] or file.stem
-    columns = Columns(question, answer, solution, group, options, tuple(keep))
     yield from problems(_rows.read(file), columns, layout, kind, source)
 
 

@@ -13,21 +13,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from porism import recipe
 from porism.problems import Unreadable, _rows, _source
 from porism.problems._layouts import Columns
 from porism.problems._rows import Row
 from porism.problems._source import DataHosts, Endpoint, Folder, Place, Update
-from porism.problems.file import (
-    AnswerKey,
-    GroupKey,
-    KeepKeys,
-    KindSetting,
-    LayoutSetting,
-    OptionsKey,
-    QuestionKey,
-    SolutionKey,
-    problems,
-)
+from porism.problems.file import KindSetting, LayoutSetting, problems
 from porism.records import Problem
 
 __all__ = ["KNOWN", "files", "load"]
@@ -50,19 +41,15 @@ DatasetSetting = Annotated[
 ConfigSetting = Annotated[str, Field(description="the configuration, where the set has several")]
 
 
+@recipe.flat
 def load(
     split: str = "train",
     *,
     dataset: DatasetSetting,
     config: ConfigSetting = "",
     layout: LayoutSetting = "auto",
-    question: QuestionKey = "question",
-    answer: AnswerKey = "answer",
-    solution: SolutionKey = "solution",
-    group: GroupKey = "group",
-    options: OptionsKey = "options",
+    columns: Columns,
     kind: KindSetting = "",
-    keep: KeepKeys = [],  # noqa: B006 (never changed)
     endpoint: Endpoint = "",
     data_host: DataHosts = [],  # noqa: B006
     update: Update = False,
@@ -73,7 +60,7 @@ def load(
         DataError: no such name, configuration or split, or a file that cannot be read.
         ModelError: the hub does not have it, cannot be reached, or sent what is damaged.
     """
-    here, columns = Path(dataset).expanduser(), Columns(question, answer, solution, group, options, tuple(keep))
+    here = Path(dataset).expanduser()
     if here.exists():
         source = here.resolve().name
         rows = _local(here, config, split)
