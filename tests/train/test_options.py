@@ -172,6 +172,7 @@ def test_models_with_other_tokens_are_no_reference(pairs: str, tiny_model: Path,
             train(part, tmp_path / "x", file, tiny_model, reference_model=str(tmp_path / "o"))
 
 
+@pytest.mark.slow
 def test_another_model_as_reference(pairs: str, tiny_model: Path, other: Path, tmp_path: Path) -> None:
     right = [attempt(n) for n in range(2)]
     wrong = [attempt(n, Status.WRONG, text="#### 77", sample=1) for n in range(2)]
@@ -185,6 +186,7 @@ def test_another_model_as_reference(pairs: str, tiny_model: Path, other: Path, t
         assert first != pytest.approx(0.6931 if part == "dpo" else 0.5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_weights_of_wanted_and_other_answers(tiny_model: Path, tmp_path: Path) -> None:
     """At the start every answer's value is 1/2, so that the loss is half of the mean weight."""
     right = [attempt(n) for n in range(3)]
