@@ -65,6 +65,24 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with other weights: a reference, or a teacher."""
+    import torch
+
+    from porism.models.load import load
+
+    folder = tmp_path_factory.mktemp("other") / "model"
+    loaded = load(str(tiny_model))
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return folder
+
+
 def lines(file: Path) -> list[Any]:
     """The values in a JSON Lines file."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]

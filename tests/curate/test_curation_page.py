@@ -70,6 +70,15 @@ def test_files_that_are_written_for_others_are_no_parts(tmp_path: Path) -> None:
     assert "in mine" not in plain
 
 
+def test_one_of_many_that_is_dropped_is_not_rounded_away(tmp_path: Path) -> None:
+    given = write(tmp_path / "a.jsonl", [attempt(n, Status.CORRECT if n else Status.WRONG) for n in range(3_000)])
+    run("correct", tmp_path / "right", given)
+    run("report", tmp_path / "page", given, str(tmp_path / "right"))
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<td>99.9 %</td>" in page
+    assert "<td>100.0 %</td>" in page, "of the file all is kept"
+
+
 def test_rejected_attempts_and_plain_files(tmp_path: Path) -> None:
     given = write(tmp_path / "a.jsonl", [attempt(0), attempt(1, Status.WRONG)])
     run("correct", tmp_path / "right", given)

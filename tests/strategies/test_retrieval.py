@@ -114,7 +114,8 @@ def test_what_does_not_fit_is_found_before_anything_runs(tmp_path: Path, index: 
 def test_a_model_looks_things_up_by_a_tool_and_never_the_own_solution(index: str) -> None:
     own = solved(3)
     look = json.dumps({"thought": "t", "tool": "retrieve", "arguments": {"text": own.problem.question}})
-    engine = Scripted({own.problem.question: look}, default=json.dumps({"thought": "t", "answer": "1"}))
+    answer = json.dumps({"thought": "t", "answer": "1"})
+    engine = Scripted(lambda request, _: answer if request.messages[-1]["content"].startswith("Obs") else look)
     settings = {"retrieve": {"index": index, "top": 2}}
     strategy = bound("react", tools=["retrieve"], tool_settings=settings, worked=False)
     ((attempt,),) = strategy([own.problem], engine, Sampling(max_tokens=200))

@@ -34,20 +34,6 @@ def pairs(tmp_path: Path) -> str:
     return write(tmp_path / "pairs.jsonl", [pair(number) for number in range(8)])
 
 
-@pytest.fixture(scope="module")
-def other(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with other weights."""
-    folder = tmp_path_factory.mktemp("other") / "model"
-    loaded = load(str(tiny_model))
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for parameter in loaded.model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
-    loaded.model.save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
-    return folder
-
-
 @dataclasses.dataclass
 class Passes:
     """Packed rows that went through the first layer: their tokens, in training or not, and the layers they met."""
@@ -173,13 +159,13 @@ def test_models_with_other_tokens_are_no_reference(pairs: str, tiny_model: Path,
 
 
 @pytest.mark.slow
-def test_another_model_as_reference(pairs: str, tiny_model: Path, other: Path, tmp_path: Path) -> None:
+def test_another_model_as_reference(pairs: str, tiny_model: Path, other_model: Path, tmp_path: Path) -> None:
     right = [attempt(n) for n in range(2)]
     wrong = [attempt(n, Status.WRONG, text="#### 77", sample=1) for n in range(2)]
     judged = write(tmp_path / "judged.jsonl", [*right, *wrong])
     for part, file in (("dpo", pairs), ("kto", judged)):
         for kind in ("precomputed", "model"):
-            values = {"reference": kind, "reference_model": str(other), "max_steps": 1, "beta": 1.0}
+            values = {"reference": kind, "reference_model": str(other_model), "max_steps": 1, "beta": 1.0}
             train(part, tmp_path / f"{part} {kind}", file, tiny_model, **values)
         first, second = (metrics(tmp_path / f"{part} {kind}")[0]["loss"] for kind in ("precomputed", "model"))
         assert first == pytest.approx(second, rel=1e-4)
@@ -225,10 +211,11 @@ def test_how_steps_are_labelled_by_roll_outs() -> None:
     assert made(seed=1)[1][0].seed != requests[0].seed
 
 
-def test_who_rolls_out(tiny_model: Path, other: Path) -> None:
+def test_who_rolls_out(tiny_model: Path, other_model: Path) -> None:
     values = {"input": ["x"], "model": str(tiny_model), "labels": "rollouts"}
     assert _rollouts._engine(verifier.Settings(**values)).model == fingerprint(str(tiny_model))
-    assert _rollouts._engine(verifier.Settings(**values, rollout_model=str(other))).model == fingerprint(str(other))
+    settings = verifier.Settings(**values, rollout_model=str(other_model))
+    assert _rollouts._engine(settings).model == fingerprint(str(other_model))
 
 
 def test_labelled_steps_that_are_not_trained_on_are_told(tiny_model: Path, tmp_path: Path, capsys: Any) -> None:
@@ -239,12 +226,12 @@ def test_labelled_steps_that_are_not_trained_on_are_told(tiny_model: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_student_writes_a_share_of_the_batches(tiny_model: Path, other: Path, tmp_path: Path) -> None:
+def test_a_student_writes_a_share_of_the_batches(tiny_model: Path, other_model: Path, tmp_path: Path) -> None:
     """With a rate of almost nothing, a step differs from that without ``on_policy`` where the student has written."""
     file = write(tmp_path / "r.jsonl", [attempt(number) for number in range(16)])
 
     def steps(name: str, **settings: Any) -> list[dict[str, float]]:
-        values = {"teacher": str(other), "lr": 1e-12, "batch_size": 1, "micro_batch_size": 1, "max_tokens": 6}
+        values = {"teacher": str(other_model), "lr": 1e-12, "batch_size": 1, "micro_batch_size": 1, "max_tokens": 6}
         train("distill", tmp_path / name, file, tiny_model, **{**values, **settings})
         return metrics(tmp_path / name)
 

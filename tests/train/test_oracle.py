@@ -26,20 +26,6 @@ CHOSEN = ["2 + 3 = 5, so 5.", "21", "The answer is three."]
 REJECTED = ["6", "I do not know what that could be.", "4 it is"]
 
 
-@pytest.fixture(scope="module")
-def other(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with other weights: a reference, or a teacher."""
-    folder = tmp_path_factory.mktemp("other") / "model"
-    loaded = load(str(tiny_model))
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for parameter in loaded.model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
-    loaded.model.save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
-    return folder
-
-
 def rows_at_once(tmp_path: Path) -> dict[str, Any]:
     return options(tmp_path, per_device_train_batch_size=3, max_length=None)
 
@@ -122,14 +108,14 @@ DPO = {
 }
 
 
-def test_dpo_and_its_relatives(tiny_model: Path, other: Path, tmp_path: Path) -> None:
+def test_dpo_and_its_relatives(tiny_model: Path, other_model: Path, tmp_path: Path) -> None:
     trainer = trl.DPOTrainer(
         model=str(tiny_model),
-        ref_model=load(str(other)).model,
+        ref_model=load(str(other_model)).model,
         args=trl.DPOConfig(**rows_at_once(tmp_path), beta=0.3, model_init_kwargs={"dtype": "float32"}),
         train_dataset=text_rows(chosen=CHOSEN, rejected=REJECTED),
     )
-    network, frozen = network_of(tiny_model), LanguageModel(network_of(other))
+    network, frozen = network_of(tiny_model), LanguageModel(network_of(other_model))
     model = LanguageModel(network)
     for name, (theirs_name, settings) in DPO.items():
         for sft_weight in (0.0, 0.7):
@@ -176,11 +162,11 @@ def test_losses_without_a_reference(tiny_model: Path) -> None:
         assert ours.requires_grad
 
 
-def test_kto(tiny_model: Path, other: Path, tmp_path: Path) -> None:
+def test_kto(tiny_model: Path, other_model: Path, tmp_path: Path) -> None:
     labels = [True, False, True]
     trainer = trl.KTOTrainer(
         model=str(tiny_model),
-        ref_model=load(str(other)).model,
+        ref_model=load(str(other_model)).model,
         args=trl.KTOConfig(
             **rows_at_once(tmp_path), beta=0.3, undesirable_weight=1.4, model_init_kwargs={"dtype": "float32"}
         ),
@@ -193,7 +179,7 @@ def test_kto(tiny_model: Path, other: Path, tmp_path: Path) -> None:
         Item(prompt, [Answer(own), Answer(strange)], {"labels": [float(label)]})
         for (prompt, own), (_, strange), label in zip(rows, mixed, batch["label"], strict=True)
     ]
-    network, frozen = network_of(tiny_model), LanguageModel(network_of(other))
+    network, frozen = network_of(tiny_model), LanguageModel(network_of(other_model))
     objective = kto.objective(
         LanguageModel(network), lambda batch: _summed(frozen, batch), beta=0.3, undesirable_weight=1.4
     )
@@ -201,11 +187,11 @@ def test_kto(tiny_model: Path, other: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("beta", "temperature"), [(0.0, 1.0), (1.0, 1.0), (0.3, 1.0), (0.5, 2.0)])
-def test_distillation(tiny_model: Path, other: Path, beta: float, temperature: float) -> None:
+def test_distillation(tiny_model: Path, other_model: Path, beta: float, temperature: float) -> None:
     from trl.experimental.gkd import GKDTrainer
 
     items = [Item([5, 9, 7], [Answer([11, 12, 2])]), Item([8] * 9, [Answer([40, 2])])]
-    plain, teacher = load(str(tiny_model)).model.train(), load(str(other)).model
+    plain, teacher = load(str(tiny_model)).model.train(), load(str(other_model)).model
     total, theirs = sum(len(item.answers[0].ids) for item in items), 0.0
     for item in items:
         ids, first = torch.tensor([[*item.prompt, *item.answers[0].ids]]), len(item.prompt)
@@ -223,6 +209,6 @@ def test_distillation(tiny_model: Path, other: Path, beta: float, temperature: f
         theirs += float(loss.detach())
     network = network_of(tiny_model)
     objective = distill.objective(
-        LanguageModel(network), LanguageModel(network_of(other)), beta=beta, temperature=temperature
+        LanguageModel(network), LanguageModel(network_of(other_model)), beta=beta, temperature=temperature
     )
     same(of_porism(objective, network, items), (theirs, gradients(plain)))

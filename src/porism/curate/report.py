@@ -49,6 +49,14 @@ class _Step(NamedTuple):
     clusters: list[Mapping[str, Any]]
     hits: list[tuple[str, str, str]]
 
+    @property
+    def share(self) -> str:
+        """Of what was read the share that was kept: less than 100 % where anything was dropped."""
+        if not self.read:
+            return "–"
+        percent = 100 * self.kept / self.read
+        return f"{min(percent, 99.9) if self.kept < self.read else percent:.1f} %"
+
 
 def page(
     stages: Sequence[str],

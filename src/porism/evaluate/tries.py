@@ -11,7 +11,7 @@ from porism.evaluate.estimators import g_pass_at_k, maj_at_k, mean_g_pass_at_k, 
 from porism.evaluate.statistics import Interval, mean_interval, pass_at_k
 from porism.graders import has_profiles
 from porism.records import JUDGED, Attempt
-from porism.strategies._candidates import Candidate, classes
+from porism.strategies._reading import classes
 
 __all__ = [
     "THRESHOLDS",
@@ -103,11 +103,9 @@ def answer_classes(tries: Sequence[Attempt]) -> list[int] | None:
     kind = tries[0].problem.kind
     if ":" in kind or not has_profiles(kind):
         return None
-    group = [
-        Candidate(one, one.verdict.answer if one.verdict and one.verdict.status in JUDGED else None) for one in tries
-    ]
+    answers = [one.verdict.answer if one.verdict and one.verdict.status in JUDGED else None for one in tries]
     found = [-1] * len(tries)
-    for number, places in enumerate(classes(group)):
+    for number, places in enumerate(classes(tries[0].problem, answers)):
         for at in places:
             found[at] = number
     return found
