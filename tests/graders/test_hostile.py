@@ -94,3 +94,11 @@ def memory() -> float:
     """MB that this process holds."""
     with Path("/proc/self/statm").open() as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_reckoning_with_infinity_is_no_number() -> None:
+    for text in ("∞^∞", r"\infty", r"\infty - 1", "-∞"):
+        found = check(gold=GOLD, text=rf"\boxed{{{text}}}", kind="math")
+        assert found.status is Status.WRONG, text
+        assert "Math-Verify" not in found.reason, "which is not always of one mind about it"
+    assert check(gold=r"\infty", text=r"\boxed{∞}", kind="math").correct

@@ -23,6 +23,8 @@ _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SPACES = re.compile(r"\s+")
 _PARTS = re.compile(r"[\w,.]\s+\w")
 _DECIMAL_COMMA = re.compile(r"([-+]?(?:0(?=,)|\d+(?!,\d{3}\Z)))[,](\d+)")
+_INFINITE = re.compile(r"(?=.*(?:∞|\\infty))(?:[\s\d^+*{}()-]|∞|\\infty)*")
+"""Reckoning with infinity and whole numbers alone. Math-Verify now and then takes ∞^∞ for equal to a number."""
 _DOTS = re.compile(r"\\[lcd]?dots|\.\.\.|…|⋯")
 _SIGNS = re.compile(r"[\\^_=+<>|/*]|(?:\A|\s)-")
 _PLAIN_TEXT = re.compile(r"[\w\s.,'’()]+")
@@ -101,11 +103,18 @@ def _as_mathematics(gold: str, answer: str, cleaned: list[str], rules: Rules, se
             pass
     if any(_DOTS.search(text) for text in cleaned):
         return Outcome(Status.UNPARSED, "dots stand for what is not written")
-    if got is None and wanted is not None and _is_prose(cleaned[1]):
-        return Outcome(Status.WRONG, "words, where the reference is mathematics")
+    if wanted is not None and (why := _other_kind(*cleaned, is_read=got is not None)):
+        return Outcome(Status.WRONG, why)
     if not seconds:
         return Outcome(Status.UNPARSED, "only symbolic algebra could tell")
     return _symbolically(cleaned, rules, seconds)
+
+
+def _other_kind(gold: str, answer: str, *, is_read: bool) -> str:
+    """Why an answer cannot equal a reference that is read as mathematics; empty where it may."""
+    if _INFINITE.fullmatch(answer) and "∞" not in gold and "\\infty" not in gold:
+        return "infinity, where the reference is not"
+    return "words, where the reference is mathematics" if not is_read and _is_prose(answer) else ""
 
 
 def _symbolically(cleaned: list[str], rules: Rules, seconds: float) -> Outcome:
